@@ -1,0 +1,1 @@
+"""Federated visual inspection."""
