@@ -1,0 +1,43 @@
+"""What one site saw of one category when it built its part of a bank."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from anomalib_federated.bank.validation import check_name, refuse
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contribution:
+    """What one site saw of one category when it built its part of a bank.
+
+    Attributes:
+        site: Name of the site.
+        category: Name of the category.
+        images: Number of training images seen.
+        patches: Number of patch features seen.
+        coreset: Name of the coreset method that chose the site's rows.
+        covering_radius: Largest distance of one of the site's patches to the nearest row *that the site kept*, in the
+            full feature space.
+    """
+
+    site: str
+    category: str
+    images: int
+    patches: int
+    coreset: str
+    covering_radius: float
+
+    def __post_init__(self) -> None:
+        check_name("site", self.site)
+        check_name("category", self.category)
+        check_name("coreset", self.coreset)
+        for field in ("images", "patches"):
+            value = getattr(self, field)
+            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+                refuse(
+                    f"contribution of site '{self.site}', category '{self.category}': {field} is {value!r}, not >= 1"
+                )
+        radius = self.covering_radius
+        if not isinstance(radius, int | float) or not 0 <= radius < float("inf"):
+            refuse(f"contribution of site '{self.site}', category '{self.category}': covering_radius is {radius!r}")

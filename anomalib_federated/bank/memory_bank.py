@@ -1,0 +1,304 @@
+"""The memory bank: patch features of good parts, where they come from, and in which feature space they live.
+
+A bank is all that leaves a site. It is validated whenever it is constructed, and therefore whenever it arrives: from a
+file or from a message, both of which hold the same safetensors bytes (never a pickle).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from anomalib_federated.bank import file
+from anomalib_federated.bank.contribution import Contribution
+from anomalib_federated.bank.feature_space import FeatureSpace
+from anomalib_federated.bank.validation import (
+    BankError,
+    check_features,
+    check_index,
+    check_names,
+    check_weights,
+    refuse,
+)
+
+FORMAT = 1
+_TENSORS = ("features", "row_category", "row_site", "weights")
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class MemoryBank:
+    """Rows of patch features with their provenance.
+
+    Args:
+        features: Shape ``(n, d)``, float32 or float16, finite, ``n >= 1``.
+        row_category: Shape ``(n,)``, int32: index into ``categories``.
+        row_site: Shape ``(n,)``, int32: index into ``sites``.
+        weights: Shape ``(n,)``, float32, positive: how many patches the row stands for.
+        categories: Names of the categories; each has at least one row.
+        sites: Names of the sites.
+        space: What decides the feature space; banks of different spaces cannot be merged.
+        contributions: What each site saw of each category.
+        coresets: Per category, the method that chose the rows of *this* bank.
+        covering_radius: Per category, the measured largest distance of a training patch of any contributing site to its
+            nearest row of *this* bank, in the full feature space. A category is absent where nobody measured it.
+
+    Raises:
+        BankError: If anything above does not hold.
+
+    Example:
+        >>> import torch
+        >>> from anomalib_federated.testing import example_bank
+        >>> bank = example_bank(rows=4, site="plant-a", category="screw")
+        >>> bank.select(torch.tensor([2, 0])).features.shape
+        torch.Size([2, 8])
+    """
+
+    features: Tensor
+    row_category: Tensor
+    row_site: Tensor
+    weights: Tensor
+    categories: tuple[str, ...]
+    sites: tuple[str, ...]
+    space: FeatureSpace
+    contributions: tuple[Contribution, ...]
+    coresets: dict[str, str]
+    covering_radius: dict[str, float]
+
+    def __post_init__(self) -> None:
+        check_features(self.features, self.space.dim)
+        for kind in ("categories", "sites"):
+            check_names(kind, getattr(self, kind))
+        n = len(self.features)
+        check_index("row_category", self.row_category, n, len(self.categories))
+        check_index("row_site", self.row_site, n, len(self.sites))
+        check_weights(self.weights, n)
+        empty = sorted(set(range(len(self.categories))) - set(torch.unique(self.row_category).tolist()))
+        if empty:
+            refuse(f"category '{self.categories[empty[0]]}' has no row; leave it out or build its bank again")
+        _check_contributions(self.contributions, self.categories, self.sites)
+        if set(self.coresets) != set(self.categories):
+            refuse(f"coresets name {sorted(self.coresets)}, but the bank holds {sorted(self.categories)}")
+        for category, radius in self.covering_radius.items():
+            if category not in self.categories or not 0 <= radius < float("inf"):
+                refuse(f"covering_radius of category {category!r} is {radius!r}")
+
+    def __len__(self) -> int:
+        return len(self.features)
+
+    @classmethod
+    def merge(cls, banks: Iterable[MemoryBank]) -> MemoryBank:
+        """Put all rows of several banks below each other, in the order given.
+
+        Args:
+            banks: At least one bank; all of one feature space, no (site, category) twice.
+
+        Returns:
+            The merged bank, float32 if any bank is. The covering radius of a category stays known only if it comes from
+            one bank: that of a union must be measured.
+
+        Raises:
+            BankError: If there is no bank, the feature spaces differ (the error says in which field), or a site
+                contributes the same category twice.
+        """
+        banks = list(banks)
+        if not banks:
+            refuse("there is no bank to merge; pass at least one")
+        for bank in banks[1:]:
+            _check_same_space(banks[0], bank)
+        categories = tuple(dict.fromkeys(name for bank in banks for name in bank.categories))
+        sites = tuple(dict.fromkeys(name for bank in banks for name in bank.sites))
+        contributions = tuple(item for bank in banks for item in bank.contributions)
+        dtype = torch.float32 if any(bank.features.dtype == torch.float32 for bank in banks) else torch.float16
+        holders = {name: [bank for bank in banks if name in bank.categories] for name in categories}
+        return cls(
+            features=torch.cat([bank.features.to(dtype) for bank in banks]),
+            row_category=torch.cat([_reindex(bank.row_category, bank.categories, categories) for bank in banks]),
+            row_site=torch.cat([_reindex(bank.row_site, bank.sites, sites) for bank in banks]),
+            weights=torch.cat([bank.weights for bank in banks]),
+            categories=categories,
+            sites=sites,
+            space=banks[0].space,
+            contributions=contributions,
+            coresets={
+                name: " + ".join(dict.fromkeys(bank.coresets[name] for bank in held)) for name, held in holders.items()
+            },
+            covering_radius={
+                name: held[0].covering_radius[name]
+                for name, held in holders.items()
+                if len(held) == 1 and name in held[0].covering_radius
+            },
+        )
+
+    def select(self, indices: Tensor) -> MemoryBank:
+        """Keep the rows named by ``indices``, in that order.
+
+        Args:
+            indices: Shape ``(k,)``, int64 row numbers, none twice, ``k >= 1``.
+
+        Returns:
+            A bank of ``k`` rows. Categories that lost all rows are dropped; the covering radius is forgotten, since it
+            was that of the rows before.
+
+        Raises:
+            BankError: If an index is out of range or named twice.
+        """
+        if indices.ndim != 1 or indices.dtype != torch.int64 or len(indices) == 0:
+            refuse(
+                f"indices must be a 1-D int64 tensor of at least one row, got {tuple(indices.shape)} {indices.dtype}"
+            )
+        if int(indices.min()) < 0 or int(indices.max()) >= len(self):
+            refuse(f"a row number is outside 0 .. {len(self) - 1}")
+        if len(torch.unique(indices)) != len(indices):
+            refuse("a row number is named twice")
+        kept = tuple(self.categories[i] for i in torch.unique(self.row_category[indices]).tolist())
+        return replace(
+            self,
+            features=self.features[indices],
+            row_category=_reindex(self.row_category[indices], self.categories, kept),
+            row_site=self.row_site[indices],
+            weights=self.weights[indices],
+            categories=kept,
+            contributions=tuple(item for item in self.contributions if item.category in kept),
+            coresets={name: self.coresets[name] for name in kept},
+            covering_radius={},
+        )
+
+    def for_category(self, category: str) -> MemoryBank:
+        """The rows of one category, in their order.
+
+        Raises:
+            BankError: If the bank holds no such category; the error lists those it holds.
+        """
+        if category not in self.categories:
+            refuse(f"the bank holds no category '{category}', only {', '.join(self.categories)}")
+        rows = (self.row_category == self.categories.index(category)).nonzero().flatten()
+        bank = self.select(rows)
+        return replace(bank, covering_radius={k: v for k, v in self.covering_radius.items() if k == category})
+
+    def for_site(self, site: str) -> MemoryBank:
+        """The rows that came from one site, in their order.
+
+        Raises:
+            BankError: If no row of the bank came from that site.
+        """
+        if site not in self.sites or not bool((mask := self.row_site == self.sites.index(site)).any()):
+            refuse(f"the bank holds no row of site '{site}', only of {', '.join(self.sites)}")
+        bank = self.select(mask.nonzero().flatten())
+        return replace(
+            bank,
+            sites=(site,),
+            row_site=torch.zeros_like(bank.row_site),
+            contributions=tuple(item for item in bank.contributions if item.site == site),
+        )
+
+    def to(self, dtype: torch.dtype) -> MemoryBank:
+        """The same bank with its features in float32 or float16.
+
+        Raises:
+            BankError: If a feature exceeds the range of float16.
+        """
+        return replace(self, features=self.features.to(dtype))
+
+    def to_bytes(self) -> bytes:
+        """The bank as safetensors bytes: what is stored and what is sent. Equal banks give equal bytes."""
+        meta = {
+            "format": FORMAT,
+            "categories": self.categories,
+            "sites": self.sites,
+            "space": asdict(self.space),
+            "contributions": [asdict(item) for item in self.contributions],
+            "coresets": self.coresets,
+            "covering_radius": self.covering_radius,
+        }
+        return file.encode({name: getattr(self, name) for name in _TENSORS}, meta)
+
+    @classmethod
+    def from_bytes(cls, data: bytes, *, source: str, max_bytes: int = file.MAX_BYTES) -> MemoryBank:
+        """Read and validate a bank that came from outside.
+
+        Args:
+            data: What :meth:`to_bytes` wrote; not trusted.
+            source: Where the bytes come from (a path, a site), for error messages.
+            max_bytes: Refuse anything larger.
+
+        Raises:
+            BankError: If the bytes are too many, truncated, corrupt, or no valid bank; the error names the source.
+        """
+        try:
+            tensors, meta = file.decode(data, max_bytes=max_bytes)
+            return cls._assemble(tensors, meta)
+        except (KeyError, ValueError, TypeError, AttributeError) as error:
+            reason = f"its meta data lacks {error}" if isinstance(error, KeyError) else str(error)
+            reason = reason.removeprefix("Memory bank refused: ").rstrip(".")
+            msg = f"{source} is not a valid memory bank ({reason}); have its site build or send it again."
+            raise BankError(msg) from error
+
+    def save(self, path: str | Path) -> Path:
+        """Write the bank to a safetensors file, which appears only when it is complete.
+
+        Args:
+            path: File to write; missing folders are made.
+
+        Returns:
+            The path.
+        """
+        return file.write(Path(path), self.to_bytes())
+
+    @classmethod
+    def load(cls, path: str | Path, *, max_bytes: int = file.MAX_BYTES) -> MemoryBank:
+        """Read and validate a bank from a file.
+
+        Args:
+            path: The file.
+            max_bytes: Refuse a larger file, before reading it.
+
+        Raises:
+            FileNotFoundError: If there is no such file.
+            BankError: If it is no valid bank; the error names the file.
+        """
+        return cls.from_bytes(file.read(Path(path), max_bytes=max_bytes), source=str(path), max_bytes=max_bytes)
+
+    @classmethod
+    def _assemble(cls, tensors: Mapping[str, Tensor], meta: Mapping[str, Any]) -> MemoryBank:
+        if meta.get("format") != FORMAT:
+            msg = f"its format is {meta.get('format')!r}, this version reads format {FORMAT}"
+            raise ValueError(msg)
+        if set(tensors) != set(_TENSORS):
+            msg = f"it holds the tensors {sorted(tensors)} instead of {sorted(_TENSORS)}"
+            raise ValueError(msg)
+        return cls(
+            **{name: tensors[name] for name in _TENSORS},
+            categories=tuple(meta["categories"]),
+            sites=tuple(meta["sites"]),
+            space=FeatureSpace.from_dict(meta["space"]),
+            contributions=tuple(Contribution(**item) for item in meta["contributions"]),
+            coresets={str(key): str(value) for key, value in meta["coresets"].items()},
+            covering_radius={str(key): float(value) for key, value in meta["covering_radius"].items()},
+        )
+
+
+def _check_contributions(items: Sequence[Contribution], categories: Sequence[str], sites: Sequence[str]) -> None:
+    seen = set()
+    for item in items:
+        if item.category not in categories or item.site not in sites:
+            refuse(f"a contribution names site '{item.site}', category '{item.category}', which the bank does not hold")
+        if (item.site, item.category) in seen:
+            refuse(f"site '{item.site}' contributes category '{item.category}' twice")
+        seen.add((item.site, item.category))
+
+
+def _check_same_space(first: MemoryBank, other: MemoryBank) -> None:
+    if differing := first.space.differences(other.space):
+        sites = f"{', '.join(first.sites)} and {', '.join(other.sites)}"
+        refuse(f"the banks of {sites} were made by other settings: {differing}; build them with the same")
+
+
+def _reindex(index: Tensor, old: Sequence[str], new: Sequence[str]) -> Tensor:
+    """Translate indices into ``old`` to indices into ``new``; names that ``new`` lacks must not be in use."""
+    table = torch.tensor([new.index(name) if name in new else -1 for name in old], dtype=torch.int32)
+    return table[index.long()]

@@ -1,0 +1,47 @@
+"""Loading pictures in batches of one size."""
+
+from __future__ import annotations
+
+from anomalib.data.transforms.utils import extract_transforms_by_type
+from PIL import Image
+from torch.utils.data import DataLoader
+from torchvision.transforms.v2 import Resize
+
+from anomalib_federated.data.batch import InspectionBatch
+from anomalib_federated.data.dataset import InspectionDataset
+
+
+def batches(dataset: InspectionDataset, *, batch_size: int, num_workers: int = 0) -> DataLoader[InspectionBatch]:
+    """Load a data set in batches whose pictures are of one size.
+
+    The order depends on the file names only. Pictures that come out of the data set at sizes of their own are grouped by
+    size, read from the files' headers.
+
+    Args:
+        dataset: The data set.
+        batch_size: Largest number of pictures in a batch.
+        num_workers: Processes that read ahead; 0 reads in this one.
+    """
+    return DataLoader(
+        dataset,
+        batch_sampler=_groups(dataset, batch_size),
+        num_workers=num_workers,
+        collate_fn=dataset.collate_fn,
+    )
+
+
+def _groups(dataset: InspectionDataset, batch_size: int) -> list[list[int]]:
+    by_size: dict[tuple[int, int], list[int]] = {}
+    resized = bool(extract_transforms_by_type(dataset.augmentations, Resize)) if dataset.augmentations else False
+    for position, path in enumerate(dataset.samples["image_path"]):
+        by_size.setdefault((0, 0) if resized else _header_size(path), []).append(position)
+    return [
+        positions[begin : begin + batch_size]
+        for positions in by_size.values()
+        for begin in range(0, len(positions), batch_size)
+    ]
+
+
+def _header_size(path: str) -> tuple[int, int]:
+    with Image.open(path) as image:
+        return image.size

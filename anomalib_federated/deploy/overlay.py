@@ -1,0 +1,85 @@
+"""The picture that an operator looks at: heat map, defect contour, coloured frame, verdict in words."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFilter, ImageFont
+
+from anomalib_federated.deploy.verdict import Verdict
+
+# Blue to red with lightness that rises to yellow and falls again: reads in order, also for most colour-blind people.
+_STOPS = np.array([0.0, 0.3, 0.5, 0.75, 1.0])
+_COLOURS = np.array([(38, 58, 150), (48, 150, 190), (245, 215, 95), (240, 120, 40), (190, 15, 35)], dtype=np.float32)
+_GOOD = (22, 122, 66)
+_ANOMALOUS = (186, 24, 38)
+_BESIDE = (32, 32, 32)
+_STRONGEST = 0.6
+_SMALLEST_SIDE = 320
+_LONGEST_NAME = 40
+
+
+def overlay(image: NDArray[np.uint8], verdict: Verdict) -> Image.Image:
+    """Draw a verdict over its picture.
+
+    The heat map is transparent where the map is far below the threshold and covers 60 % where it is far above. The
+    contour goes round the mask. Frame and strip lie outside the picture and hide nothing of it. A picture whose longer
+    side is below 320 pixels is enlarged by a whole factor, so that the strip can be read.
+
+    Args:
+        image: ``(H, W, 3)`` uint8 RGB or ``(H, W)`` uint8 gray, the picture that was inspected.
+        verdict: What the station said about it.
+
+    Returns:
+        An RGB picture, larger than the input by frame and strip.
+    """
+    picture = Image.fromarray(image).convert("RGB")
+    factor = max(1, -(-_SMALLEST_SIDE // max(picture.size)))
+    picture = picture.resize((picture.width * factor, picture.height * factor), Image.Resampling.NEAREST)
+    painted = _paint_heat(picture, verdict.anomaly_map)
+    _paint_contour(painted, verdict.mask)
+    return _frame(painted, verdict)
+
+
+def _paint_heat(picture: Image.Image, anomaly_map: NDArray[np.float32]) -> Image.Image:
+    heat = Image.fromarray(anomaly_map.astype(np.float32)).resize(picture.size, Image.Resampling.BILINEAR)
+    score = np.clip(np.asarray(heat), 0, 1)
+    colour = np.stack([np.interp(score, _STOPS, channel) for channel in _COLOURS.T], axis=-1)
+    rise = np.clip((score - 0.3) / 0.4, 0, 1)
+    # Smoothstep: half of the strongest cover exactly at the threshold of 0.5.
+    alpha = (_STRONGEST * rise * rise * (3 - 2 * rise))[:, :, None]
+    mixed = (1 - alpha) * np.asarray(picture, dtype=np.float32) + alpha * colour
+    return Image.fromarray(np.rint(mixed).astype(np.uint8))
+
+
+def _paint_contour(picture: Image.Image, mask: NDArray[np.bool_]) -> None:
+    width = max(1, round(max(picture.size) / 400))
+    area = Image.fromarray(mask.astype(np.uint8) * 255).resize(picture.size, Image.Resampling.NEAREST)
+    outer = area.filter(ImageFilter.MaxFilter(2 * width + 1))
+    outline = np.asarray(outer) > np.asarray(area)
+    halo = np.asarray(outer.filter(ImageFilter.MaxFilter(2 * width + 1))) > np.asarray(area)
+    # A dark line round the white one keeps the contour visible on bright parts.
+    picture.paste((20, 20, 20), mask=Image.fromarray(halo.astype(np.uint8) * 255))
+    picture.paste((255, 255, 255), mask=Image.fromarray(outline.astype(np.uint8) * 255))
+
+
+def _frame(picture: Image.Image, verdict: Verdict) -> Image.Image:
+    colour = _ANOMALOUS if verdict.anomalous else _GOOD
+    size = int(np.clip(round((picture.width * picture.height) ** 0.5 / 26), 15, 72))
+    large, small = ImageFont.load_default(round(1.25 * size)), ImageFont.load_default(size)
+    border, gap, strip = max(4, size // 3), size // 2, 2 * size
+    word = verdict.word
+    numbers = f"score {verdict.score:.3f} / {verdict.threshold:.3f}"
+    name = verdict.category[:_LONGEST_NAME]
+    written = large.getlength(word) + small.getlength(numbers) + small.getlength(name) + 5 * gap
+    # A narrow picture stands in the middle of a strip that is wide enough for its text.
+    width = max(picture.width + 2 * border, int(written) + 1)
+    canvas = Image.new("RGB", (width, picture.height + strip + border), colour)
+    draw = ImageDraw.Draw(canvas)
+    draw.rectangle((border, strip, width - border - 1, strip + picture.height - 1), fill=_BESIDE)
+    canvas.paste(picture, ((width - picture.width) // 2, strip))
+    middle = strip / 2
+    draw.text((gap, middle), word, fill="white", font=large, anchor="lm")
+    draw.text((2 * gap + large.getlength(word), middle), numbers, fill="white", font=small, anchor="lm")
+    draw.text((width - gap, middle), name, fill="white", font=small, anchor="rm")
+    return canvas

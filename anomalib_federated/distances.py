@@ -1,0 +1,93 @@
+"""Euclidean distances between rows of features, by one matrix product.
+
+``||x - y||^2 = ||x||^2 + ||y||^2 - 2 x.y``: the product is where a CPU is fast, and it converts to OpenVINO, which
+``torch.cdist`` does not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+CHUNK_ELEMENTS = 1 << 20
+"""Distances held at once when searching: 4 MB in float32, so that they stay in the processor's cache."""
+
+
+def squared_distances(x: Tensor, y: Tensor) -> Tensor:
+    """Squared Euclidean distances of every row of ``x`` to every row of ``y``.
+
+    Args:
+        x: Features of shape ``(n, d)``, float32.
+        y: Features of shape ``(m, d)``, float32.
+
+    Returns:
+        Shape ``(n, m)``, never negative.
+
+    Example:
+        >>> import torch
+        >>> squared_distances(torch.tensor([[0.0, 0.0]]), torch.tensor([[3.0, 4.0], [0.0, 1.0]]))
+        tensor([[25.,  1.]])
+    """
+    products = torch.addmm(y.pow(2).sum(1), x, y.T, alpha=-2)
+    return products.add_(x.pow(2).sum(1, keepdim=True)).clamp_min_(0)
+
+
+def nearest_in_chunks(x: Tensor, norms: Tensor, rows: Tensor) -> Iterator[tuple[slice, Tensor, Tensor]]:
+    """The nearest of ``rows`` for every row of ``x``, some rows of ``x`` at a time.
+
+    The norm of ``x`` does not decide which row is nearest, so it is added after the minimum: one pass over the product.
+
+    Args:
+        x: Features of shape ``(n, d)``, float32.
+        norms: Squared norms of the rows of ``x``, shape ``(n,)``.
+        rows: Features of shape ``(m, d)``, float32.
+
+    Yields:
+        Which rows of ``x``, their squared distances to the nearest row, and which row that is.
+    """
+    transposed, row_norms = rows.T.contiguous(), rows.pow(2).sum(1)
+    step = max(1, CHUNK_ELEMENTS // len(rows))
+    for begin in range(0, len(x), step):
+        chunk = slice(begin, begin + step)
+        partial, index = torch.addmm(row_norms, x[chunk], transposed, alpha=-2).min(1)
+        yield chunk, partial.add_(norms[chunk]).clamp_min_(0), index
+
+
+def nearest(x: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
+    """Distance of every row of ``x`` to its nearest row of ``rows``, and which row that is.
+
+    Args:
+        x: Features of shape ``(n, d)``, any floating dtype.
+        rows: Features of shape ``(m, d)``, ``m >= 1``, any floating dtype.
+
+    Returns:
+        Distances of shape ``(n,)`` in float32 and indices into ``rows`` of shape ``(n,)`` in int64.
+
+    Example:
+        >>> import torch
+        >>> nearest(torch.tensor([[0.0, 0.0]]), torch.tensor([[3.0, 4.0], [0.0, 1.0]]))
+        (tensor([1.]), tensor([1]))
+    """
+    # Subtracting one common point changes no distance and keeps the products small, so less is lost to cancellation.
+    centre = rows.float().mean(0)
+    x = x.float() - centre
+    distances = torch.empty(len(x), device=x.device)
+    indices = torch.empty(len(x), dtype=torch.int64, device=x.device)
+    for chunk, squared, index in nearest_in_chunks(x, x.pow(2).sum(1), rows.float() - centre):
+        distances[chunk], indices[chunk] = squared.sqrt(), index
+    return distances, indices
+
+
+def covering_radius(x: Tensor, rows: Tensor) -> float:
+    """Largest distance of any row of ``x`` to its nearest row of ``rows``: how badly the worst patch is represented.
+
+    Args:
+        x: Features of shape ``(n, d)``, ``n >= 1``.
+        rows: Features of shape ``(m, d)``, ``m >= 1``.
+
+    Returns:
+        The covering radius in the units of the features.
+    """
+    return float(nearest(x, rows)[0].max())

@@ -1,0 +1,134 @@
+"""Strategies: how site banks become the global bank.
+
+A strategy is a Flower ``Strategy`` (Message API), so it runs under SuperLink and SuperNodes as well as in process. Its
+author writes one pure function, :meth:`BankStrategy.aggregate`; everything about messages is here.
+"""
+
+from __future__ import annotations
+
+import logging
+from abc import abstractmethod
+from collections.abc import Iterable, Sequence
+
+from flwr.app import ArrayRecord, ConfigRecord, Message, MessageType, MetricRecord, RecordDict
+from flwr.serverapp import Grid
+from flwr.serverapp.strategy import Strategy
+
+from anomalib_federated import messages
+from anomalib_federated.bank import BankError, MemoryBank
+
+logger = logging.getLogger(__name__)
+
+
+class FederationError(RuntimeError):
+    """A federation cannot go on; the message says which site is at fault and why."""
+
+
+class BankStrategy(Strategy):
+    """Base class of strategies.
+
+    Args:
+        seed: Decides every random choice of the aggregation.
+
+    Attributes:
+        bytes_received: Per site and category, the bytes of bank that arrived in the last round.
+    """
+
+    def __init__(self, *, seed: int = 0) -> None:
+        self.seed = seed
+        self.bytes_received: dict[str, dict[str, int]] = {}
+
+    @abstractmethod
+    def aggregate(self, banks: Sequence[MemoryBank]) -> MemoryBank:
+        """Make the global bank.
+
+        Args:
+            banks: One bank per site, in the order of the sites' names, all of one feature space; not changed.
+
+        Returns:
+            A bank of the same feature space, with rows of every category that a site sent.
+        """
+
+    def merge(self, banks: Iterable[MemoryBank]) -> MemoryBank:
+        """Aggregate banks that came in any order.
+
+        Raises:
+            BankError: If there is none, a bank is not of exactly one site, a site appears twice, or feature spaces
+                differ.
+        """
+        ordered = sorted(banks, key=lambda bank: bank.sites)
+        names = [name for bank in ordered for name in bank.sites]
+        if not ordered or any(len(bank.sites) != 1 for bank in ordered) or len(set(names)) != len(names):
+            msg = f"A strategy needs one bank of each site, got banks of {names}."
+            raise BankError(msg)
+        return self.aggregate(ordered)
+
+    def summary(self) -> None:
+        """Log the strategy's name and settings."""
+        settings = {key: value for key, value in vars(self).items() if key != "bytes_received"}
+        logger.info("Strategy %s with %s", type(self).__name__, settings)
+
+    def configure_train(
+        self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
+    ) -> Iterable[Message]:
+        """Ask every node for its bank."""
+        del server_round
+        return self._to_all_nodes(MessageType.TRAIN, arrays, config, grid)
+
+    def aggregate_train(
+        self, server_round: int, replies: Iterable[Message]
+    ) -> tuple[ArrayRecord | None, MetricRecord | None]:
+        """Validate the banks that came and aggregate them."""
+        del server_round
+        banks, self.bytes_received = [], {}
+        for site, reply in self._by_site(replies):
+            arrays = messages.record(reply, messages.BANK, ArrayRecord)
+            bank = messages.bank_from_arrays(arrays, source=f"site '{site}'")
+            if bank.sites != (site,):
+                msg = f"Site '{site}' sent rows that it says are of {', '.join(bank.sites)}."
+                raise FederationError(msg)
+            banks.append(bank)
+            self.bytes_received[site] = messages.bytes_by_category(arrays)
+        merged = self.merge(banks)
+        total = sum(sum(categories.values()) for categories in self.bytes_received.values())
+        logger.info("%d sites sent %d rows in %d bytes; the global bank has %d rows.",
+                    len(banks), sum(map(len, banks)), total, len(merged))  # fmt: skip
+        return messages.bank_to_arrays(merged), MetricRecord({"bytes": total, "rows": len(merged)})
+
+    def configure_evaluate(
+        self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
+    ) -> Iterable[Message]:
+        """Send the global bank to every node, to measure how well it covers the node's patches."""
+        del server_round
+        return self._to_all_nodes(MessageType.EVALUATE, arrays, config, grid)
+
+    def aggregate_evaluate(self, server_round: int, replies: Iterable[Message]) -> MetricRecord | None:
+        """The covering radius per category over all sites: the largest that any site measured."""
+        del server_round
+        radius: dict[str, float] = {}
+        for site, reply in self._by_site(replies):
+            for category, value in messages.record(reply, messages.RADIUS, MetricRecord).items():
+                if not isinstance(value, float) or not 0 <= value < float("inf"):
+                    msg = f"Site '{site}' reports {value!r} as covering radius of '{category}'."
+                    raise FederationError(msg)
+                radius[category] = max(value, radius.get(category, 0.0))
+        return MetricRecord(dict(radius))
+
+    @staticmethod
+    def _to_all_nodes(kind: str, arrays: ArrayRecord, config: ConfigRecord, grid: Grid) -> list[Message]:
+        content = RecordDict({messages.BANK: arrays, messages.CONFIG: config})
+        return [
+            Message(content=content, dst_node_id=node_id, message_type=kind) for node_id in sorted(grid.get_node_ids())
+        ]
+
+    @staticmethod
+    def _by_site(replies: Iterable[Message]) -> list[tuple[str, Message]]:
+        """Replies with their site's name, in the order of names: arrival order must not matter."""
+        named = []
+        for reply in replies:
+            if reply.has_error():
+                msg = f"Node {reply.metadata.src_node_id} failed: {reply.error.reason}"
+                raise FederationError(msg)
+            site = messages.record(reply, messages.SITE, ConfigRecord)
+            named.append((messages.text(site, "name", source=f"node {reply.metadata.src_node_id}"), reply))
+        return sorted(named, key=lambda pair: pair[0])

@@ -1,0 +1,96 @@
+"""What travels between sites and server: the records inside Flower messages, and the checks on arrival.
+
+A bank travels as one ``Array`` per category whose data are the bank's safetensors bytes, the same bytes as in a file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TypeVar
+
+from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MetricRecord
+
+from anomalib_federated.bank import BankError, MemoryBank
+
+SERIALISATION = "safetensors"
+BANK, CONFIG, SITE, RADIUS = "bank", "config", "site", "radius"
+"""Names of the records in a message."""
+
+
+RecordT = TypeVar("RecordT", ArrayRecord, ConfigRecord, MetricRecord)
+
+
+class MessageError(ValueError):
+    """A message does not hold what was agreed."""
+
+
+def bank_to_arrays(bank: MemoryBank) -> ArrayRecord:
+    """One array per category, named by the category."""
+    arrays = {}
+    for category in bank.categories:
+        data = bank.for_category(category).to_bytes()
+        arrays[category] = Array(dtype="uint8", shape=(len(data),), stype=SERIALISATION, data=data)
+    return ArrayRecord(arrays)
+
+
+def bank_from_arrays(arrays: ArrayRecord, *, source: str) -> MemoryBank:
+    """Read and validate the bank in a record.
+
+    Args:
+        arrays: What :func:`bank_to_arrays` made; not trusted.
+        source: Who sent it, for error messages.
+
+    Raises:
+        BankError: If a category's bytes are no valid bank of that category.
+    """
+    banks = []
+    for category in sorted(arrays):
+        array, label = arrays[category], f"The bank of category {category[:50]!r} from {source}"
+        if array.stype != SERIALISATION:
+            msg = f"{label} is serialised as {array.stype[:50]!r}, not as {SERIALISATION!r}."
+            raise BankError(msg)
+        bank = MemoryBank.from_bytes(array.data, source=label)
+        if bank.categories != (category,):
+            msg = f"{label} holds rows of {', '.join(bank.categories)}."
+            raise BankError(msg)
+        banks.append(bank)
+    if not banks:
+        msg = f"There is no bank in the message from {source}."
+        raise BankError(msg)
+    return MemoryBank.merge(banks)
+
+
+def bytes_by_category(arrays: ArrayRecord) -> dict[str, int]:
+    """Bytes of bank that a record carries, per category."""
+    return {category: len(arrays[category].data) for category in arrays}
+
+
+def record(message: Message, name: str, kind: type[RecordT]) -> RecordT:
+    """A record of a message.
+
+    Raises:
+        MessageError: If the message has no such record, or one of another kind.
+    """
+    found = message.content.get(name)
+    if not isinstance(found, kind):
+        msg = f"A message from node {message.metadata.src_node_id} has no {kind.__name__} named '{name}'."
+        raise MessageError(msg)
+    return found
+
+
+def text(config: Mapping[str, object], field: str, *, source: str) -> str:
+    """A text field of a ``ConfigRecord``.
+
+    Raises:
+        MessageError: If it is absent or no text.
+    """
+    value = config.get(field)
+    if not isinstance(value, str):
+        msg = f"The message from {source} has no text in its field '{field}'."
+        raise MessageError(msg)
+    return value
+
+
+def site_record(name: str) -> ConfigRecord:
+    """The record by which a site says its name; node ids change when a node restarts."""
+    return ConfigRecord({"name": name})

@@ -1,0 +1,258 @@
+"""PatchCore whose memory bank can come from anywhere: trained here, merged from several sites, loaded from a file."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
+
+import torch
+from anomalib import LearningType
+from anomalib.data import Batch, InferenceBatch
+from anomalib.metrics import AUPR, AUROC, Evaluator, F1Score
+from anomalib.models.components import AnomalibModule, MemoryBankMixin
+from anomalib.pre_processing import PreProcessor
+from anomalib.visualization import Visualizer
+from torch import Tensor, nn
+
+from anomalib_federated import registry
+from anomalib_federated.backbones import DEFAULT_BACKBONE, Backbone
+from anomalib_federated.bank import BankError, FeatureSpace, MemoryBank
+from anomalib_federated.interfaces.coreset import Coreset
+from anomalib_federated.metrics import AUSPRO
+from anomalib_federated.models.category_scorer import CategoryScorer
+from anomalib_federated.models.image_score import ImageScore, ScoreRule
+from anomalib_federated.models.image_transform import image_transform
+from anomalib_federated.models.patch_collection import PatchCollection
+from anomalib_federated.models.patch_features import PatchFeatureExtractor
+from anomalib_federated.models.post_processor import NormalQuantilePostProcessor, categories_of
+
+logger = logging.getLogger(__name__)
+
+
+class FederatedPatchcore(MemoryBankMixin, AnomalibModule):
+    """PatchCore (Roth et al. 2022, https://arxiv.org/abs/2106.08265) for one category or several.
+
+    Trains like anomalib's ``Patchcore``, with a coreset plugin; its bank can be read and replaced; each picture is
+    scored with the rows of its own category. With ``score="reweighted"``, layer scales of 1 and the same rows, its
+    scores equal anomalib's.
+
+    Args:
+        backbone: timm architecture.
+        layers: Layers whose features are used; ``None`` takes the usual ones of the backbone.
+        weights: Local file of backbone weights; ``None`` takes packaged ones, else timm's hub.
+        coreset: The coreset plugin: its name, or ``class_path`` and ``init_args``.
+        budget: Bank rows per category: a number (int) or a share of the patches (float in (0, 1]).
+        image_size: Height and width to which pictures are resized; ``None`` keeps each picture's own size.
+        keep_aspect_ratio: If true, pictures keep their shape and ``image_size`` sets only their area.
+        layer_scales: Constant per layer by which its features are divided; ``None`` takes those of the backbone.
+        score: Rule for the score of a picture: ``max``, ``smoothed_max``, ``top_fraction`` or ``reweighted``.
+        num_neighbors: Neighbourhood size of ``reweighted``.
+        false_alarm_rate: Share of normal validation pictures that may score above the threshold.
+        site: Name that rows selected here carry.
+        seed: Decides every random choice of the coreset.
+        pre_processor: As in anomalib.
+        post_processor: As in anomalib; the default is :class:`NormalQuantilePostProcessor`.
+        evaluator: As in anomalib; the default measures image AUROC, average precision, F1 and AUC-sPRO at 0.05.
+        visualizer: As in anomalib.
+
+    Raises:
+        BackboneError: If the backbone or its weights cannot be had.
+        PluginError: If the coreset plugin cannot be had.
+
+    Example:
+        >>> model = FederatedPatchcore(budget=100)
+        >>> model.space.layers
+        ('blocks.2', 'blocks.4')
+    """
+
+    def __init__(
+        self,
+        backbone: str = DEFAULT_BACKBONE,
+        layers: Sequence[str] | None = None,
+        *,
+        weights: str | None = None,
+        coreset: str | dict[str, Any] = "k_center",
+        budget: int | float = 10_000,
+        image_size: tuple[int, int] | None = (256, 256),
+        keep_aspect_ratio: bool = False,
+        layer_scales: Sequence[float] | None = None,
+        score: ScoreRule = "smoothed_max",
+        num_neighbors: int = 9,
+        false_alarm_rate: float = 0.05,
+        site: str = "local",
+        seed: int = 0,
+        pre_processor: nn.Module | bool = True,
+        post_processor: nn.Module | bool = True,
+        evaluator: Evaluator | bool = True,
+        visualizer: Visualizer | bool = True,
+    ) -> None:
+        extractor = PatchFeatureExtractor(
+            Backbone(backbone, layers=layers, weights=weights),
+            scales=layer_scales,
+            image_size=image_size,
+            keep_aspect_ratio=keep_aspect_ratio,
+        )
+        # anomalib builds its default components before the feature space could be known, so they are passed to it.
+        if pre_processor is True:
+            pre_processor = PreProcessor(transform=image_transform(extractor.space))
+        if post_processor is True:
+            post_processor = NormalQuantilePostProcessor(false_alarm_rate=false_alarm_rate)
+        super().__init__(
+            pre_processor=pre_processor, post_processor=post_processor, evaluator=evaluator, visualizer=visualizer
+        )
+        self.model = extractor
+        self.coreset: Coreset = registry.build("coreset", coreset, budget=budget)
+        self.coreset_name = coreset if isinstance(coreset, str) else str(coreset["class_path"])
+        self.image_score = ImageScore(score, neighbors=num_neighbors)
+        self.site = site
+        self.seed = seed
+        self.scorers = nn.ModuleList()
+        self._bank: MemoryBank | None = None
+        self._patches = PatchCollection(self.space)
+
+    @property
+    def space(self) -> FeatureSpace:
+        """The feature space of this model's banks."""
+        return self.model.space
+
+    @property
+    def bank(self) -> MemoryBank:
+        """The memory bank; setting it makes the model ready to score.
+
+        Raises:
+            BankError: On reading, if the model has none yet; on setting, if the bank's feature space is another one
+                (the error names the field).
+        """
+        if self._bank is None:
+            msg = "The model has no memory bank yet: fit it, or set its bank."
+            raise BankError(msg)
+        return self._bank
+
+    @bank.setter
+    def bank(self, bank: MemoryBank) -> None:
+        if differing := bank.space.differences(self.space):
+            msg = f"The bank was not made by this model's settings: {differing}."
+            raise BankError(msg)
+        self._bank = bank
+        self.scorers = nn.ModuleList(
+            CategoryScorer(bank.for_category(category).features, image_score=self.image_score)
+            for category in bank.categories
+        ).to(self.device)
+        self._is_fitted = torch.tensor([True], device=self.device)
+
+    def scorer(self, category: str) -> CategoryScorer:
+        """The scorer of a category.
+
+        Raises:
+            BankError: If the bank holds no such category.
+        """
+        if category not in self.bank.categories:
+            msg = f"The bank holds no category '{category}', only {', '.join(self.bank.categories)}."
+            raise BankError(msg)
+        return cast("CategoryScorer", self.scorers[self.bank.categories.index(category)])
+
+    def training_step(self, batch: Batch, *args: object, **kwargs: object) -> Tensor:
+        """Collect the batch's patch features."""
+        del args, kwargs
+        self._patches.add(self.model(batch.image).detach(), categories_of(batch))
+        return torch.tensor(0.0, requires_grad=True, device=self.device)
+
+    def fit(self) -> None:
+        """Select the bank from the patch features collected."""
+        self.bank = self._patches.build_bank(self.coreset, method=self.coreset_name, site=self.site, seed=self.seed)
+        self._patches = PatchCollection(self.space)
+
+    def predict_batch(self, images: Tensor, categories: Sequence[str]) -> InferenceBatch:
+        """Score pictures, each with its category's rows.
+
+        Args:
+            images: Resized and normalised pixels, shape ``(batch, 3, height, width)``.
+            categories: Category of each picture.
+
+        Returns:
+            Raw scores of shape ``(batch,)`` and anomaly maps of shape ``(batch, 1, height, width)``.
+
+        Raises:
+            BankError: If a category is not in the bank.
+        """
+        embedding = self.model(images)
+        scores = images.new_empty(len(images))
+        maps = images.new_empty(len(images), 1, *images.shape[2:])
+        for category in sorted(set(categories)):
+            members = [position for position, name in enumerate(categories) if name == category]
+            scores[members], maps[members] = self.scorer(category)(embedding[members], images.shape[-2:])
+        return InferenceBatch(pred_score=scores, anomaly_map=maps)
+
+    def validation_step(self, batch: Batch, *args: object, **kwargs: object) -> Batch:
+        """Add raw scores and maps to the batch."""
+        del args, kwargs
+        return batch.update(**self.predict_batch(batch.image, categories_of(batch))._asdict())
+
+    def test_step(self, batch: Batch, *args: object, **kwargs: object) -> Batch:
+        """Add raw scores and maps to the batch."""
+        return self.validation_step(batch, *args, **kwargs)
+
+    def predict_step(self, batch: Batch, *args: object, **kwargs: object) -> Batch:
+        """Add raw scores and maps to the batch."""
+        return self.validation_step(batch, *args, **kwargs)
+
+    def forward(self, batch: Tensor, category: str | None = None) -> InferenceBatch:
+        """Score pictures of one category, from pixels to verdict.
+
+        Args:
+            batch: Pixels in 0 .. 1, shape ``(batch, 3, height, width)``.
+            category: Their category; may be left out if the bank holds one.
+
+        Raises:
+            BankError: If the category is left out and the bank holds several, or is not in the bank.
+        """
+        if category is None:
+            if len(self.bank.categories) > 1:
+                msg = f"The bank holds several categories, name one: {', '.join(self.bank.categories)}."
+                raise BankError(msg)
+            category = self.bank.categories[0]
+        images = self.pre_processor.transform(batch) if self.pre_processor else batch
+        predictions = self.predict_batch(images, [category] * len(images))
+        return self.post_processor(predictions, category) if self.post_processor else predictions
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep the bank as the bytes of its file: loaded without unpickling, validated on arrival."""
+        super().on_save_checkpoint(checkpoint)
+        if self._bank is not None:
+            checkpoint["memory_bank"] = torch.frombuffer(bytearray(self.bank.to_bytes()), dtype=torch.uint8)
+
+    def on_load_checkpoint(self, checkpoint: Mapping[str, Any]) -> None:
+        """Restore the bank."""
+        super().on_load_checkpoint(checkpoint)
+        if "memory_bank" in checkpoint:
+            self.bank = MemoryBank.from_bytes(
+                checkpoint["memory_bank"].numpy().tobytes(), source="The checkpoint's bank"
+            )
+
+    @property
+    def trainer_arguments(self) -> dict[str, Any]:
+        """One pass over the data, on one device."""
+        return {"gradient_clip_val": 0, "max_epochs": 1, "num_sanity_val_steps": 0, "devices": 1}
+
+    @property
+    def learning_type(self) -> LearningType:
+        """PatchCore learns from normal pictures only."""
+        return LearningType.ONE_CLASS
+
+    @staticmethod
+    def configure_optimizers() -> None:
+        """Nothing is optimised."""
+
+    @staticmethod
+    def configure_evaluator() -> Evaluator:
+        """Image AUROC, average precision and F1, and AUC-sPRO at a false positive rate of 0.05."""
+        image = ["pred_score", "gt_label"]
+        return Evaluator(
+            test_metrics=[
+                AUROC(fields=image, prefix="image_"),
+                AUPR(fields=image, prefix="image_"),
+                F1Score(fields=["pred_label", "gt_label"], prefix="image_"),
+                AUSPRO(prefix="pixel_", strict=False),
+            ]
+        )

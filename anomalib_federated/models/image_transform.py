@@ -1,0 +1,95 @@
+"""From a picture to what the backbone sees: resize (with antialiasing, so that detail is averaged) and normalise.
+
+The same operations run in training, testing and in the exported graph, so that a picture has one score everywhere.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from anomalib.pre_processing.utils import TRANSFORM_REGISTRY
+from torch import Tensor
+from torchvision.transforms.v2 import Compose, Normalize, Resize, Transform
+from torchvision.transforms.v2 import functional as F  # noqa: N812 - torchvision's own alias
+
+from anomalib_federated.bank import FeatureSpace
+
+STRIDE = 16
+"""Sides of resized pictures are multiples of this: the stride of the deepest layer in use."""
+
+
+class ResizeToArea(Transform):
+    """Resize to a given area, keeping the picture's shape; sides are rounded to multiples of 16 pixels.
+
+    Args:
+        area: Wished number of pixels.
+
+    Example:
+        >>> import torch
+        >>> ResizeToArea(area=256 * 256)(torch.zeros(3, 750, 1000)).shape
+        torch.Size([3, 224, 288])
+    """
+
+    def __init__(self, area: int) -> None:
+        super().__init__()
+        self.area = area
+
+    def transform(self, inpt: Any, params: dict[str, Any]) -> Any:  # noqa: ANN401 - torchvision's signature
+        """Resize a picture (bilinear) or a mask (nearest)."""
+        del params
+        height, width = F.get_size(inpt)
+        size = area_size(torch.tensor(height), torch.tensor(width), area=self.area)
+        return F.resize(inpt, [int(side) for side in size], antialias=True)
+
+
+TRANSFORM_REGISTRY.register(ResizeToArea)
+
+
+def area_size(height: Tensor, width: Tensor, *, area: int) -> tuple[Tensor, Tensor]:
+    """Height and width of about ``area`` pixels in the shape of ``height`` to ``width``, in multiples of 16.
+
+    Takes and gives scalar int tensors, so that it can be traced into an exported graph.
+    """
+    ratio = height.float() / width.float()
+    sides = (torch.sqrt(area * ratio), torch.sqrt(area / ratio))
+    new_height, new_width = ((side / STRIDE).round().clamp_min(1).long() * STRIDE for side in sides)
+    return new_height, new_width
+
+
+def image_transform(space: FeatureSpace) -> Transform:
+    """The transform of a feature space, for pictures of floats in 0 .. 1 of shape ``(..., 3, height, width)``."""
+    steps: list[Transform] = []
+    if space.image_size is not None and space.keep_aspect_ratio:
+        steps.append(ResizeToArea(space.image_size[0] * space.image_size[1]))
+    elif space.image_size is not None:
+        steps.append(Resize(list(space.image_size), antialias=True))
+    return Compose([*steps, Normalize(mean=list(space.mean), std=list(space.std))])
+
+
+class TraceableTransform(torch.nn.Module):
+    """The same operations as :func:`image_transform`, in a form that traces with sizes left open.
+
+    Args:
+        space: The feature space.
+    """
+
+    def __init__(self, space: FeatureSpace) -> None:
+        super().__init__()
+        self.space = space
+        self.register_buffer("mean", torch.tensor(space.mean).reshape(1, 3, 1, 1))
+        self.register_buffer("std", torch.tensor(space.std).reshape(1, 3, 1, 1))
+        self.mean: Tensor
+        self.std: Tensor
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Resize and normalise pictures of shape ``(batch, 3, height, width)``."""
+        size: Any = self.space.image_size
+        if size is not None:
+            if self.space.keep_aspect_ratio:
+                height, width = (torch.as_tensor(side) for side in images.shape[2:])
+                size = area_size(height, width, area=size[0] * size[1])
+            images = torch.nn.functional.interpolate(
+                images, size=size, mode="bilinear", align_corners=False, antialias=True
+            )
+        return (images - self.mean) / self.std

@@ -1,0 +1,88 @@
+"""Patch features as PatchCore defines them: layers pooled over 3 x 3, brought to one grid, concatenated.
+
+Roth et al. 2022, *Towards Total Recall in Industrial Anomaly Detection*, https://arxiv.org/abs/2106.08265, section 3.1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import avg_pool2d, interpolate
+
+from anomalib_federated.backbones import Backbone, layer_scales
+from anomalib_federated.bank import FeatureSpace
+
+POOLING = 3
+
+
+class PatchFeatureExtractor(nn.Module):
+    """Pictures to a grid of patch features.
+
+    Args:
+        backbone: The frozen network.
+        scales: Constant per layer by which its features are divided, so that a layer with large numbers does not drown
+            the others; ``None`` takes those measured for the backbone.
+        image_size: Height and width to which pictures are resized; ``None`` keeps each picture's own.
+        keep_aspect_ratio: If true, ``image_size`` sets only the area.
+
+    Attributes:
+        space: All that decides these features.
+
+    Raises:
+        ValueError: If there is not one positive scale per layer, or the size is impossible.
+    """
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        *,
+        scales: Sequence[float] | None = None,
+        image_size: tuple[int, int] | None = (256, 256),
+        keep_aspect_ratio: bool = False,
+    ) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.space = FeatureSpace(
+            backbone=backbone.name,
+            weights=backbone.digest,
+            layers=backbone.layers,
+            layer_scales=tuple(map(float, scales)) if scales else layer_scales(backbone.name, backbone.layers),
+            image_size=(image_size[0], image_size[1]) if image_size else None,
+            keep_aspect_ratio=keep_aspect_ratio,
+            mean=backbone.mean,
+            std=backbone.std,
+            pooling=POOLING,
+            dim=sum(backbone.channels),
+        )
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Extract features.
+
+        Args:
+            images: Resized and normalised pixels, shape ``(batch, 3, height, width)``.
+
+        Returns:
+            Features of shape ``(batch, d, rows, columns)``, on the grid of the first layer.
+        """
+        maps = [avg_pool2d(layer, POOLING, 1, POOLING // 2) for layer in self.backbone(images)]
+        grid = maps[0].shape[-2:]
+        maps = [maps[0], *(interpolate(layer, size=grid, mode="bilinear") for layer in maps[1:])]
+        scaled = [
+            layer if scale == 1 else layer / scale
+            for layer, scale in zip(maps, self.space.layer_scales, strict=True)
+        ]  # fmt: skip
+        return torch.cat(scaled, 1)
+
+
+def patch_rows(embedding: Tensor) -> Tensor:
+    """The features of a grid below each other.
+
+    Args:
+        embedding: Shape ``(batch, d, rows, columns)``.
+
+    Returns:
+        Shape ``(batch * rows * columns, d)``.
+    """
+    return embedding.permute(0, 2, 3, 1).flatten(0, 2)

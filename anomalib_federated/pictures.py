@@ -1,0 +1,108 @@
+"""Reading pictures of an inspection camera: found in a folder, decoded to 8 bit RGB."""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})
+"""File name endings that count as pictures, compared in lower case."""
+
+# What the decoders of Pillow raise on damaged files: mostly OSError, the others were seen when fuzzing it.
+_UNREADABLE = (
+    OSError,
+    ValueError,
+    TypeError,
+    SyntaxError,
+    LookupError,
+    ArithmeticError,
+    EOFError,
+    struct.error,
+    Image.DecompressionBombError,
+)
+
+
+def find_pictures(source: Path, *, skip: Path | None = None) -> list[Path]:
+    """List the pictures to inspect.
+
+    Args:
+        source: A picture, taken whatever its suffix, or a folder, walked recursively.
+        skip: A folder to leave out: the one that receives the overlays.
+
+    Returns:
+        Paths that start with ``source``, sorted.
+
+    Raises:
+        FileNotFoundError: ``source`` does not exist, or is a folder without pictures.
+    """
+    if source.is_file():
+        return [source]
+    if not source.is_dir():
+        msg = f"There is no picture and no folder at {source}: check the path."
+        raise FileNotFoundError(msg)
+    left_out = None if skip is None else skip.resolve()
+    found = sorted(
+        path
+        for path in source.rglob("*")
+        if path.suffix.lower() in SUFFIXES
+        and path.is_file()
+        and (left_out is None or not path.resolve().is_relative_to(left_out))
+    )
+    if not found:
+        endings = ", ".join(sorted(suffix[1:] for suffix in SUFFIXES))
+        msg = f"The folder {source} holds no picture: expected files that end in {endings}."
+        raise FileNotFoundError(msg)
+    return found
+
+
+def read_image(path: str | Path) -> NDArray[np.uint8]:
+    """Read a picture as 8 bit RGB, the way a viewer would show it.
+
+    The EXIF orientation is applied, alpha is dropped without blending, palettes are resolved, gray becomes three equal
+    channels, 16 bit gray is divided by 257 (65535 becomes 255) and rounded.
+
+    Args:
+        path: A file that Pillow can open.
+
+    Returns:
+        ``(H, W, 3)`` uint8.
+
+    Raises:
+        ValueError: The file is missing, damaged, cut short, holds several pictures, or has pixels without a known
+            white level (32 bit integers, floats). The message names the file.
+    """
+    try:
+        with Image.open(path) as opened:
+            return _decode(opened)
+    except _UNREADABLE as error:
+        msg = f"The picture {path} cannot be read ({_reason(error)}): save it again as an 8 or 16 bit PNG."
+        raise ValueError(msg) from error
+
+
+def _decode(opened: Image.Image) -> NDArray[np.uint8]:
+    frames = getattr(opened, "n_frames", 1)
+    # The further frames of an MPO, the JPEG of many phones, are previews of the first.
+    if frames > 1 and opened.format != "MPO":
+        msg = f"it holds {frames} pictures, and inspecting only the first could miss a defect"
+        raise ValueError(msg)
+    upright = ImageOps.exif_transpose(opened)
+    if upright.mode.startswith("I;16"):
+        wide = np.asarray(upright).astype(np.uint32)
+        gray = ((wide + 128) // 257).astype(np.uint8)
+        return np.repeat(gray[:, :, None], 3, axis=2)
+    if upright.mode in {"I", "F"}:
+        msg = f"its pixels are 32 bit (mode {upright.mode}), which have no defined white level"
+        raise ValueError(msg)
+    return np.array(upright.convert("RGB"), dtype=np.uint8)
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, FileNotFoundError):
+        return "there is no such file"
+    if isinstance(error, UnidentifiedImageError):
+        return "not a known picture format"
+    return str(error).rstrip(".") or type(error).__name__

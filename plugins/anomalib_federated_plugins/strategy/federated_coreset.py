@@ -1,0 +1,52 @@
+"""A coreset of the sites' coresets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+
+from anomalib_federated import registry
+from anomalib_federated.bank import MemoryBank
+from anomalib_federated.distances import nearest
+from anomalib_federated.interfaces.coreset import Coreset
+from anomalib_federated.interfaces.strategy import BankStrategy
+
+
+class FederatedCoreset(BankStrategy):
+    """Selects, per category, from the union of the site banks, down to a fixed budget.
+
+    With greedy k-center at the sites and at the server, the covering radius over all sites' patches is at most four
+    times the best possible for that budget (Malkomes et al. 2015, *Fast Distributed k-Center Clustering with Outliers
+    on Massive Data*); how large it is, the sites measure afterwards.
+
+    Args:
+        budget: Rows per category: a number (int) or a share of the rows received (float in (0, 1]).
+        coreset: The coreset plugin, by name or as ``class_path`` and ``init_args``.
+        seed: Decides every random choice of the coreset.
+    """
+
+    def __init__(
+        self, *, budget: int | float = 10_000, coreset: str | Mapping[str, Any] = "k_center", seed: int = 0
+    ) -> None:
+        super().__init__(seed=seed)
+        self.coreset: Coreset = registry.build("coreset", coreset, budget=budget)
+        self.method = coreset if isinstance(coreset, str) else str(coreset["class_path"])
+
+    def aggregate(self, banks: Sequence[MemoryBank]) -> MemoryBank:
+        """The coreset of the union of the banks."""
+        union = MemoryBank.merge(banks)
+        return MemoryBank.merge(self._select(union.for_category(category)) for category in sorted(union.categories))
+
+    def _select(self, union: MemoryBank) -> MemoryBank:
+        features = union.features.float()
+        indices = self.coreset.select(features, seed=self.seed).indices
+        selected = union.select(indices)
+        # A kept row now also stands for the patches of the rows that were dropped in its favour.
+        owner = nearest(features, features[indices])[1]
+        weights = torch.zeros(len(indices)).index_add_(0, owner, union.weights)
+        (category,) = union.categories
+        method = f"{self.method} of {union.coresets[category]}"
+        return replace(selected, weights=weights.clamp_min(union.weights.min()), coresets={category: method})
