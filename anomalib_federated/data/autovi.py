@@ -148,7 +148,7 @@ class AutoVI(AnomalibDataModule):
                 )
         return {name: DefectsConfig.from_file(file) for name, file in files.items() if file.is_file()}
 
-    def _held_out(self, training: DataFrame) -> "pd.Series[bool]":
+    def _held_out(self, training: DataFrame) -> pd.Series[bool]:
         chosen: list[int] = []
         for category, group in training.groupby("category"):
             if self.validation_share == 0:
@@ -192,5 +192,5 @@ class AutoVI(AnomalibDataModule):
         return grouped.agg(images=("name", "size"), channels=("channels", "sum")).reset_index()
 
 
-def _rows(samples: DataFrame, mask: "pd.Series[bool]") -> DataFrame:
+def _rows(samples: DataFrame, mask: pd.Series[bool]) -> DataFrame:
     return samples[mask.reindex(samples.index, fill_value=False)].reset_index(drop=True)

@@ -30,8 +30,8 @@ from PIL import Image
 
 from anomalib_federated.deploy.exported_model import find_model, last_line, read_model
 from anomalib_federated.deploy.overlay import overlay
-from anomalib_federated.pictures import find_pictures, read_image
 from anomalib_federated.deploy.verdict import Verdict
+from anomalib_federated.pictures import find_pictures, read_image
 
 __all__ = ["Station", "Verdict", "main", "overlay", "read_image"]
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from anomalib.pre_processing.utils import TRANSFORM_REGISTRY
+from anomalib.pre_processing.utils._transform_registry import TRANSFORM_REGISTRY
 from torch import Tensor
 from torchvision.transforms.v2 import Compose, Normalize, Resize, Transform
 from torchvision.transforms.v2 import functional as F  # noqa: N812 - torchvision's own alias

@@ -148,7 +148,7 @@ def _write_category(root: Path, category: DemoCategory, shots: list[_Shot], *, s
         (folder / "defects_config.json").write_text(config + "\n", encoding="utf-8")
         folder.rename(root / category.name)
     finally:
-        pass
+        shutil.rmtree(beside)
 
 
 def _config(category: DemoCategory, scale: float) -> list[dict[str, str | float | bool]]:

@@ -1,0 +1,52 @@
+"""The server's side of a federation, whatever grid carries it."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+
+from flwr.app import ArrayRecord
+from flwr.serverapp import Grid
+
+from anomalib_federated import messages
+from anomalib_federated.bank import MemoryBank
+from anomalib_federated.federation.agreement import Agreement
+from anomalib_federated.interfaces.strategy import BankStrategy
+
+
+@dataclass(frozen=True)
+class Federation:
+    """What came out of a federation.
+
+    Attributes:
+        bank: The global bank, with its covering radius over all sites' patches.
+        bytes_sent: Per site and category, the bytes of bank that the site sent.
+        seconds: Wall time.
+    """
+
+    bank: MemoryBank
+    bytes_sent: dict[str, dict[str, int]]
+    seconds: float
+
+
+def run_federation(grid: Grid, strategy: BankStrategy, agreement: Agreement, *, timeout: float = 3600) -> Federation:
+    """Collect the sites' banks, aggregate them, and have the sites measure the result.
+
+    Args:
+        grid: Reaches the sites.
+        strategy: Aggregates their banks.
+        agreement: What the sites are asked for.
+        timeout: Seconds to wait for the sites in each of the two exchanges.
+
+    Raises:
+        FederationError: If a site fails or reports nonsense.
+        BankError: If a site's bank is not valid or does not fit the others.
+    """
+    began = time.perf_counter()
+    result = strategy.start(
+        grid, ArrayRecord(), num_rounds=1, timeout=timeout, train_config=agreement.to_record()
+    )  # fmt: skip
+    bank = messages.bank_from_arrays(result.arrays, source="the strategy")
+    radius = result.evaluate_metrics_clientapp[1]
+    measured = {name: value for name, value in radius.items() if isinstance(value, float)}
+    return Federation(replace(bank, covering_radius=measured), strategy.bytes_received, time.perf_counter() - began)

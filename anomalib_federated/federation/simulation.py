@@ -1,0 +1,63 @@
+"""A federation of several sites within one process."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from flwr.app import Context
+
+from anomalib_federated.data import AutoVI
+from anomalib_federated.federation.agreement import Agreement
+from anomalib_federated.federation.client_app import client_app
+from anomalib_federated.federation.in_process_grid import InProcessGrid
+from anomalib_federated.federation.server import Federation, run_federation
+from anomalib_federated.federation.site import Site
+from anomalib_federated.interfaces.partitioner import Partitioner, TrainingImage
+from anomalib_federated.interfaces.strategy import BankStrategy
+from anomalib_federated.models.patch_features import PatchFeatureExtractor
+
+
+def make_sites(
+    datamodule: AutoVI, partitioner: Partitioner, *, extractor: PatchFeatureExtractor, seed: int = 0
+) -> list[Site]:
+    """Share a data set's training pictures out to sites.
+
+    Args:
+        datamodule: The data set, set up.
+        partitioner: Says which site gets which picture.
+        extractor: Every site's feature extractor.
+        seed: Decides every random choice of the partitioner.
+
+    Raises:
+        ValueError: If the partitioner cannot share the pictures out.
+    """
+    samples = datamodule.train_data.samples
+    images = [TrainingImage(*pair) for pair in zip(samples["category"], samples["name"], strict=True)]
+    parts = partitioner.partition(images, seed=seed)
+    return [
+        Site(
+            name,
+            datamodule.train_data.sample(positions),
+            extractor=extractor,
+            batch_size=datamodule.train_batch_size,
+            num_workers=datamodule.num_workers,
+        )
+        for name, positions in sorted(parts.items())
+    ]
+
+
+def simulate(sites: Sequence[Site], strategy: BankStrategy, agreement: Agreement) -> Federation:
+    """Run a federation of sites that live in this process.
+
+    Args:
+        sites: The sites.
+        strategy: Aggregates their banks.
+        agreement: What they are asked for.
+    """
+    by_name = {site.name: site for site in sites}
+
+    def site_of(context: Context) -> Site:
+        return by_name[str(context.node_config["site"])]
+
+    configs = {number: {"site": site.name} for number, site in enumerate(sites, start=1)}
+    return run_federation(InProcessGrid(client_app(site_of), configs), strategy, agreement)
