@@ -39,7 +39,7 @@ PACKAGED_WEIGHTS = {
 }
 """Backbones whose weights an installed package ships: module, class, sha256 of the file."""
 
-LAYER_SCALES = {"tf_efficientnet_lite0": {"blocks.1": 1.0, "blocks.2": 1.0, "blocks.4": 1.0, "blocks.6": 1.0}}
+LAYER_SCALES = {"tf_efficientnet_lite0": {"blocks.1": 27.7, "blocks.2": 30.0, "blocks.4": 38.7, "blocks.6": 36.1}}
 """Constants by which a layer's features are divided so that layers weigh alike; see ``benchmarks/layer_scales.py``."""
 
 
@@ -172,7 +172,11 @@ def _read_state(path: Path) -> Mapping[str, Tensor]:
         msg = f"There is no file of backbone weights at {path}."
         raise BackboneError(msg)
     try:
-        state = load_file(path) if path.suffix == ".safetensors" else torch.load(path, weights_only=True)
+        state = (
+            load_file(path)
+            if path.suffix == ".safetensors"
+            else torch.load(path, map_location="cpu", weights_only=True)
+        )
     except Exception as error:  # a damaged file fails in many ways; all mean the same
         msg = f"The backbone weights in {path} cannot be read as a state dict: {error}"
         raise BackboneError(msg) from error

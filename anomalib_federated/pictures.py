@@ -12,8 +12,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})
 """File name endings that count as pictures, compared in lower case."""
 
-# What the decoders of Pillow raise on damaged files: mostly OSError, the others were seen when fuzzing it.
-_UNREADABLE = (
+UNREADABLE = (
     OSError,
     ValueError,
     TypeError,
@@ -24,6 +23,7 @@ _UNREADABLE = (
     struct.error,
     Image.DecompressionBombError,
 )
+"""What the decoders of Pillow raise on damaged files: mostly OSError, the others were seen when fuzzing it."""
 
 
 def find_pictures(source: Path, *, skip: Path | None = None) -> list[Path]:
@@ -78,7 +78,7 @@ def read_image(path: str | Path) -> NDArray[np.uint8]:
     try:
         with Image.open(path) as opened:
             return _decode(opened)
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         msg = f"The picture {path} cannot be read ({_reason(error)}): save it again as an 8 or 16 bit PNG."
         raise ValueError(msg) from error
 

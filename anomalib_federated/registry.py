@@ -106,7 +106,7 @@ def load(kind: str, name: str) -> type[Any]:
     info = plugins[name]
     try:
         plugin = _import_target(info.target)
-    except (ImportError, AttributeError, SyntaxError) as error:
+    except Exception as error:  # a module may raise anything while it is imported
         msg = f"The {info} cannot be imported from '{info.target}': {error}; repair or uninstall {info.distribution}."
         raise PluginError(msg) from error
     check_class(kind, plugin, f"The {info}")
@@ -132,10 +132,10 @@ def build(kind: str, spec: str | Mapping[str, Any], **arguments: Any) -> Any:  #
     """
     if isinstance(spec, str):
         spec = {"class_path": spec}
-    init_args = dict(spec.get("init_args") or {})
-    if set(spec) - {"class_path", "init_args"} or not isinstance(spec.get("class_path"), str):
-        msg = f"A {kind} in a config is a name, or a mapping of class_path and init_args; got {dict(spec)!r}."
+    if not _is_spec(spec):
+        msg = f"A {kind} in a config is a name, or a mapping of class_path and init_args; got {spec!r}."
         raise PluginError(msg)
+    init_args = dict(spec.get("init_args") or {})
     if twice := sorted(set(init_args) & set(arguments)):
         msg = f"The {kind} '{spec['class_path']}' gets {', '.join(twice)} twice; leave it out of its init_args."
         raise PluginError(msg)
@@ -183,13 +183,19 @@ def _check_signature(declared: Any, implemented: Any, label: str) -> None:  # no
         raise PluginError(msg)
 
 
+def _is_spec(spec: object) -> bool:
+    if not isinstance(spec, Mapping) or set(spec) - {"class_path", "init_args"}:
+        return False
+    return isinstance(spec.get("class_path"), str) and isinstance(spec.get("init_args") or {}, Mapping)
+
+
 def _resolve(kind: str, class_path: str) -> type[Any]:
     if "." not in class_path:
         return load(kind, class_path)
     module, _, name = class_path.rpartition(".")
     try:
         plugin = _import_target(f"{module}:{name}")
-    except (ImportError, AttributeError, SyntaxError) as error:
+    except Exception as error:  # a module may raise anything while it is imported
         msg = f"The {kind} class '{class_path}' cannot be imported: {error}."
         raise PluginError(msg) from error
     check_class(kind, plugin, f"The {kind} class '{class_path}'")

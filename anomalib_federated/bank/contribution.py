@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 
 from anomalib_federated.bank.validation import check_name, refuse
@@ -39,5 +40,5 @@ class Contribution:
                     f"contribution of site '{self.site}', category '{self.category}': {field} is {value!r}, not >= 1"
                 )
         radius = self.covering_radius
-        if not isinstance(radius, int | float) or not 0 <= radius < float("inf"):
+        if not isinstance(radius, int | float) or not 0 <= radius <= sys.float_info.max:
             refuse(f"contribution of site '{self.site}', category '{self.category}': covering_radius is {radius!r}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from math import isfinite
 from typing import Any
 
 
@@ -46,7 +47,7 @@ class FeatureSpace:
             "layer_scales": _is_positive(self.layer_scales) and len(self.layer_scales) == len(self.layers),
             "image_size": self.image_size is None or (_is_positive(self.image_size, int) and len(self.image_size) == 2),
             "keep_aspect_ratio": isinstance(self.keep_aspect_ratio, bool),
-            "mean": _is_tuple(self.mean, float) and len(self.mean) == 3,
+            "mean": _is_tuple(self.mean, float) and len(self.mean) == 3 and all(map(isfinite, self.mean)),
             "std": _is_positive(self.std) and len(self.std) == 3,
             "pooling": _is_positive((self.pooling,), int) and self.pooling % 2 == 1,
             "dim": _is_positive((self.dim,), int),

@@ -6,8 +6,6 @@ Declared sizes are checked before anything is allocated, and nothing is ever unp
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -55,19 +53,6 @@ def decode(data: bytes, *, max_bytes: int = MAX_BYTES) -> tuple[dict[str, Tensor
         msg = "its meta data is no mapping"
         raise TypeError(msg)
     return tensors, meta
-
-
-def write(path: Path, data: bytes) -> Path:
-    """Write beside and rename, so that the file is there whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(descriptor, "wb") as stream:
-            stream.write(data)
-        Path(temporary).replace(path)
-    finally:
-        Path(temporary).unlink(missing_ok=True)
-    return path
 
 
 def read(path: Path, *, max_bytes: int = MAX_BYTES) -> bytes:

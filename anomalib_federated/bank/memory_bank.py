@@ -21,10 +21,12 @@ from anomalib_federated.bank.validation import (
     BankError,
     check_features,
     check_index,
+    check_methods,
     check_names,
     check_weights,
     refuse,
 )
+from anomalib_federated.files import write_file
 
 FORMAT = 1
 _TENSORS = ("features", "row_category", "row_site", "weights")
@@ -83,6 +85,7 @@ class MemoryBank:
         _check_contributions(self.contributions, self.categories, self.sites)
         if set(self.coresets) != set(self.categories):
             refuse(f"coresets name {sorted(self.coresets)}, but the bank holds {sorted(self.categories)}")
+        check_methods(self.coresets)
         for category, radius in self.covering_radius.items():
             if category not in self.categories or not 0 <= radius < float("inf"):
                 refuse(f"covering_radius of category {category!r} is {radius!r}")
@@ -109,7 +112,7 @@ class MemoryBank:
         if not banks:
             refuse("there is no bank to merge; pass at least one")
         for bank in banks[1:]:
-            _check_same_space(banks[0], bank)
+            banks[0].check_same_space(bank)
         categories = tuple(dict.fromkeys(name for bank in banks for name in bank.categories))
         sites = tuple(dict.fromkeys(name for bank in banks for name in bank.sites))
         contributions = tuple(item for bank in banks for item in bank.contributions)
@@ -133,6 +136,16 @@ class MemoryBank:
                 if len(held) == 1 and name in held[0].covering_radius
             },
         )
+
+    def check_same_space(self, other: MemoryBank) -> None:
+        """Refuse a bank whose features cannot be compared with this one's.
+
+        Raises:
+            BankError: If the feature spaces differ; the error names both banks' sites and the fields.
+        """
+        if differing := self.space.differences(other.space):
+            sites = f"{', '.join(self.sites)} and {', '.join(other.sites)}"
+            refuse(f"the banks of {sites} were made by other settings: {differing}; build them with the same")
 
     def select(self, indices: Tensor) -> MemoryBank:
         """Keep the rows named by ``indices``, in that order.
@@ -232,7 +245,8 @@ class MemoryBank:
         try:
             tensors, meta = file.decode(data, max_bytes=max_bytes)
             return cls._assemble(tensors, meta)
-        except (KeyError, ValueError, TypeError, AttributeError) as error:
+        # ArithmeticError: a number too large for a float; RuntimeError: impossible shapes, nesting too deep.
+        except (KeyError, ValueError, TypeError, AttributeError, ArithmeticError, RuntimeError) as error:
             reason = f"its meta data lacks {error}" if isinstance(error, KeyError) else str(error)
             reason = reason.removeprefix("Memory bank refused: ").rstrip(".")
             msg = f"{source} is not a valid memory bank ({reason}); have its site build or send it again."
@@ -247,7 +261,7 @@ class MemoryBank:
         Returns:
             The path.
         """
-        return file.write(Path(path), self.to_bytes())
+        return write_file(Path(path), self.to_bytes())
 
     @classmethod
     def load(cls, path: str | Path, *, max_bytes: int = file.MAX_BYTES) -> MemoryBank:
@@ -277,7 +291,7 @@ class MemoryBank:
             sites=tuple(meta["sites"]),
             space=FeatureSpace.from_dict(meta["space"]),
             contributions=tuple(Contribution(**item) for item in meta["contributions"]),
-            coresets={str(key): str(value) for key, value in meta["coresets"].items()},
+            coresets=dict(meta["coresets"]),
             covering_radius={str(key): float(value) for key, value in meta["covering_radius"].items()},
         )
 
@@ -290,12 +304,6 @@ def _check_contributions(items: Sequence[Contribution], categories: Sequence[str
         if (item.site, item.category) in seen:
             refuse(f"site '{item.site}' contributes category '{item.category}' twice")
         seen.add((item.site, item.category))
-
-
-def _check_same_space(first: MemoryBank, other: MemoryBank) -> None:
-    if differing := first.space.differences(other.space):
-        sites = f"{', '.join(first.sites)} and {', '.join(other.sites)}"
-        refuse(f"the banks of {sites} were made by other settings: {differing}; build them with the same")
 
 
 def _reindex(index: Tensor, old: Sequence[str], new: Sequence[str]) -> Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NoReturn
 
 import torch
@@ -34,6 +34,13 @@ def check_names(field: str, names: Sequence[str]) -> None:
         check_name(field, name)
     if not names or len(set(names)) != len(names):
         refuse(f"{field} must be distinct and at least one, got {list(names)}")
+
+
+def check_methods(methods: Mapping[str, str]) -> None:
+    """Refuse names of coreset methods that cannot be printed; those of merged banks may be long."""
+    for category, method in methods.items():
+        if not isinstance(method, str) or not method.strip() or not method.isprintable():
+            refuse(f"the coreset of category {category!r} must be a printable name, got {str(method)[:50]!r}")
 
 
 def check_features(features: Tensor, dim: int) -> None:

@@ -28,6 +28,7 @@ from anomalib_federated.data.layout import (
     LayoutError,
     category_folder,
     discover_categories,
+    mask_files,
     read_layout,
 )
 from anomalib_federated.metrics import DefectsConfig
@@ -184,9 +185,7 @@ class AutoVI(AnomalibDataModule):
             [data.samples.assign(split=split) for split, data in
              ((TRAIN, self.train_data), ("validation", self.val_data), (TEST, self.test_data))]
         )  # fmt: skip
-        every["channels"] = [
-            len(list(Path(p).iterdir())) if p and Path(p).is_dir() else int(bool(p)) for p in every["mask_path"]
-        ]
+        every["channels"] = [len(mask_files(path)) if path else 0 for path in every["mask_path"]]
         every["group"] = [GOOD if label == GOOD else DEFECT_GROUPS.get(label, "") for label in every["label"]]
         grouped = every.groupby(["category", "split", "label", "group"], sort=True)
         return grouped.agg(images=("name", "size"), channels=("channels", "sum")).reset_index()

@@ -2,20 +2,44 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from anomalib.data.transforms.utils import extract_transforms_by_type
-from PIL import Image
-from torch.utils.data import DataLoader
+from PIL import ExifTags, Image
+from torch.utils.data import DataLoader, Sampler
 from torchvision.transforms.v2 import Resize
 
 from anomalib_federated.data.batch import InspectionBatch
 from anomalib_federated.data.dataset import InspectionDataset
 
+_SIDEWAYS = frozenset({5, 6, 7, 8})
+"""EXIF orientations that exchange height and width."""
+
+
+class GivenBatches(Sampler[list[int]]):
+    """Batches that are listed beforehand.
+
+    Lightning wraps the sampler for prediction and needs an object with attributes, which a plain list is not.
+
+    Args:
+        groups: Positions of each batch.
+    """
+
+    def __init__(self, groups: list[list[int]]) -> None:
+        self.groups = groups
+
+    def __iter__(self) -> Iterator[list[int]]:
+        return iter(self.groups)
+
+    def __len__(self) -> int:
+        return len(self.groups)
+
 
 def batches(dataset: InspectionDataset, *, batch_size: int, num_workers: int = 0) -> DataLoader[InspectionBatch]:
     """Load a data set in batches whose pictures are of one size.
 
-    The order depends on the file names only. Pictures that come out of the data set at sizes of their own are grouped by
-    size, read from the files' headers.
+    The order depends on the file names only. Pictures that come out of the data set at sizes of their own are grouped
+    by size, read from the files' headers.
 
     Args:
         dataset: The data set.
@@ -24,7 +48,7 @@ def batches(dataset: InspectionDataset, *, batch_size: int, num_workers: int = 0
     """
     return DataLoader(
         dataset,
-        batch_sampler=_groups(dataset, batch_size),
+        batch_sampler=GivenBatches(_groups(dataset, batch_size)),
         num_workers=num_workers,
         collate_fn=dataset.collate_fn,
     )
@@ -44,4 +68,5 @@ def _groups(dataset: InspectionDataset, batch_size: int) -> list[list[int]]:
 
 def _header_size(path: str) -> tuple[int, int]:
     with Image.open(path) as image:
-        return image.size
+        width, height = image.size
+        return (height, width) if image.getexif().get(ExifTags.Base.Orientation) in _SIDEWAYS else (width, height)

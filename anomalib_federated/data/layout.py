@@ -3,6 +3,7 @@
 ``<root>/<category>`` or ``<root>/<category>/<category>`` holds ``train/good``, ``test/<type>`` and, if there are masks,
 ``ground_truth/<type>/<stem>/*.png`` (AutoVI: one file per defect channel) or ``ground_truth/<type>/<stem>_mask.png``
 (MVTec AD). Folder names are matched without regard to case; ``training`` and ``ok`` are understood too.
+Hidden files and folders (``.name``) are passed over.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ from pathlib import Path
 
 from pandas import DataFrame
 
-IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})
+from anomalib_federated.pictures import SUFFIXES
+
 TRAIN, TEST = "train", "test"
 GOOD = "good"
 _TRAIN_NAMES = frozenset({"train", "training"})
@@ -44,7 +46,7 @@ def discover_categories(root: Path) -> list[str]:
     if not root.is_dir():
         msg = f"There is no data folder {root}; give its path as data.root."
         raise LayoutError(msg)
-    found = sorted(folder.name for folder in root.iterdir() if folder.is_dir() and _has_train(root, folder.name))
+    found = sorted(folder.name for folder in _folders(root) if _has_train(root, folder.name))
     if not found:
         msg = f"No folder below {root} has a '{TRAIN}' folder, so there is no category."
         raise LayoutError(msg)
@@ -86,9 +88,7 @@ def read_layout(root: Path, category: str) -> DataFrame:
     train, test = _child(folder, _TRAIN_NAMES), _child(folder, frozenset({TEST}))
     truth = _child(folder, frozenset({"ground_truth"}))
     for split, split_folder in ((TRAIN, train), (TEST, test)):
-        for type_folder in sorted(split_folder.iterdir()) if split_folder else ():
-            if not type_folder.is_dir():
-                continue
+        for type_folder in _folders(split_folder) if split_folder else ():
             good = type_folder.name.lower() in _GOOD_NAMES
             for image in _images(type_folder):
                 masked = truth is not None and not good and split == TEST
@@ -125,7 +125,8 @@ def mask_files(mask_path: str) -> list[Path]:
 
 
 def _mask_of(image: Path, truth: Path) -> Path:
-    folder = truth / image.parent.name
+    name = image.parent.name
+    folder = _child(truth, frozenset({name.lower()})) or truth / name
     candidates = [folder / image.stem, *(folder / f"{image.stem}{end}" for end in ("_mask.png", ".png"))]
     for candidate in candidates:
         if candidate.exists():
@@ -135,13 +136,21 @@ def _mask_of(image: Path, truth: Path) -> Path:
 
 
 def _images(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if path.is_file() and path.suffix.lower() in IMAGE_SUFFIXES)
+    return sorted(
+        path
+        for path in folder.iterdir()
+        if path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.is_file()
+    )
+
+
+def _folders(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
 
 
 def _child(folder: Path, names: frozenset[str]) -> Path | None:
     if not folder.is_dir():
         return None
-    return next((child for child in sorted(folder.iterdir()) if child.is_dir() and child.name.lower() in names), None)
+    return next((child for child in _folders(folder) if child.name.lower() in names), None)
 
 
 def _has_train(root: Path, category: str) -> bool:

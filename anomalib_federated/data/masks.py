@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from anomalib_federated.metrics import Defect, DefectsConfig
+from anomalib_federated.pictures import UNREADABLE
 
 
 class MaskError(ValueError):
@@ -60,7 +61,7 @@ def _read_values(file: Path) -> np.ndarray:
     try:
         with Image.open(file) as image:
             pixels = np.asarray(image.convert("RGB") if image.mode in {"P", "PA", "RGBA", "RGBX"} else image)
-    except (OSError, UnidentifiedImageError) as error:
+    except UNREADABLE as error:
         msg = f"The mask {file} cannot be read as an image: {error}."
         raise MaskError(msg) from error
     if pixels.ndim == 3:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-import traceback
+import logging
 from collections.abc import Iterable, Mapping
 from copy import deepcopy
 
 from flwr.app import Context, Error, Message, RecordDict
 from flwr.clientapp import ClientApp
+from flwr.common.constant import SUPERLINK_NODE_ID
 from flwr.serverapp import Grid
 from flwr.supercore.run import Run
+from flwr.supercore.task_identity import TaskIdentity
 
+logger = logging.getLogger(__name__)
+
+RUN_ID = 1
 CLIENT_APP_ERROR = 2
 """Flower's code for a client app that raised."""
 
@@ -26,10 +31,14 @@ class InProcessGrid(Grid):
     def __init__(self, app: ClientApp, node_configs: Mapping[int, Mapping[str, bool | float | int | str]]) -> None:
         self.app = app
         self.contexts = {
-            node_id: Context(run_id=0, node_id=node_id, node_config=dict(config), state=RecordDict(), run_config={})
+            node_id: Context(
+                run_id=RUN_ID, node_id=node_id, node_config=dict(config), state=RecordDict(), run_config={}
+            )
             for node_id, config in node_configs.items()
         }
         self._run: Run | None = None
+        # Messages take their sender from here; Flower's own processes set it when they start.
+        TaskIdentity.task_id, TaskIdentity.run_id, TaskIdentity.node_id = 1, RUN_ID, SUPERLINK_NODE_ID
         self._pending: dict[str, Message] = {}
         self._sent = 0
 
@@ -87,6 +96,6 @@ class InProcessGrid(Grid):
         received = Message(deepcopy(message.content), message.metadata.dst_node_id, message.metadata.message_type)
         try:
             return self.app(received, self.contexts[message.metadata.dst_node_id])
-        except Exception as error:  # noqa: BLE001 - whatever a node raises is answered as Flower answers it
-            reason = f"{type(error).__name__}: {error}\n{traceback.format_exc()}"
-            return Message(Error(code=CLIENT_APP_ERROR, reason=reason), reply_to=received)
+        except Exception as error:
+            logger.debug("Node %d failed.", message.metadata.dst_node_id, exc_info=True)
+            return Message(Error(code=CLIENT_APP_ERROR, reason=str(error)), reply_to=received)

@@ -61,6 +61,8 @@ class BankStrategy(Strategy):
         if not ordered or any(len(bank.sites) != 1 for bank in ordered) or len(set(names)) != len(names):
             msg = f"A strategy needs one bank of each site, got banks of {names}."
             raise BankError(msg)
+        for bank in ordered[1:]:
+            ordered[0].check_same_space(bank)
         return self.aggregate(ordered)
 
     def summary(self) -> None:

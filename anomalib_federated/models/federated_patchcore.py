@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from typing import Any
 
 import torch
 from anomalib import LearningType
@@ -20,11 +20,11 @@ from anomalib_federated.backbones import DEFAULT_BACKBONE, Backbone
 from anomalib_federated.bank import BankError, FeatureSpace, MemoryBank
 from anomalib_federated.interfaces.coreset import Coreset
 from anomalib_federated.metrics import AUSPRO
-from anomalib_federated.models.category_scorer import CategoryScorer
 from anomalib_federated.models.image_score import ImageScore, ScoreRule
 from anomalib_federated.models.image_transform import image_transform
 from anomalib_federated.models.patch_collection import PatchCollection
 from anomalib_federated.models.patch_features import PatchFeatureExtractor
+from anomalib_federated.models.patch_scorer import CentredRows, PatchScorer
 from anomalib_federated.models.post_processor import NormalQuantilePostProcessor, categories_of
 
 logger = logging.getLogger(__name__)
@@ -104,11 +104,12 @@ class FederatedPatchcore(MemoryBankMixin, AnomalibModule):
         self.model = extractor
         self.coreset: Coreset = registry.build("coreset", coreset, budget=budget)
         self.coreset_name = coreset if isinstance(coreset, str) else str(coreset["class_path"])
-        self.image_score = ImageScore(score, neighbors=num_neighbors)
+        self.coreset_args = {} if isinstance(coreset, str) else dict(coreset.get("init_args") or {})
+        self.scorer = PatchScorer(ImageScore(score, neighbors=num_neighbors))
         self.site = site
         self.seed = seed
-        self.scorers = nn.ModuleList()
         self._bank: MemoryBank | None = None
+        self._rows: dict[str, CentredRows] = {}
         self._patches = PatchCollection(self.space)
 
     @property
@@ -135,14 +136,11 @@ class FederatedPatchcore(MemoryBankMixin, AnomalibModule):
             msg = f"The bank was not made by this model's settings: {differing}."
             raise BankError(msg)
         self._bank = bank
-        self.scorers = nn.ModuleList(
-            CategoryScorer(bank.for_category(category).features, image_score=self.image_score)
-            for category in bank.categories
-        ).to(self.device)
+        self._rows = {name: CentredRows.of(bank.for_category(name).features) for name in bank.categories}
         self._is_fitted = torch.tensor([True], device=self.device)
 
-    def scorer(self, category: str) -> CategoryScorer:
-        """The scorer of a category.
+    def category_rows(self, category: str) -> CentredRows:
+        """The bank rows of a category, centred, on the model's device.
 
         Raises:
             BankError: If the bank holds no such category.
@@ -150,7 +148,8 @@ class FederatedPatchcore(MemoryBankMixin, AnomalibModule):
         if category not in self.bank.categories:
             msg = f"The bank holds no category '{category}', only {', '.join(self.bank.categories)}."
             raise BankError(msg)
-        return cast("CategoryScorer", self.scorers[self.bank.categories.index(category)])
+        self._rows[category] = self._rows[category].to(self.device)
+        return self._rows[category]
 
     def training_step(self, batch: Batch, *args: object, **kwargs: object) -> Tensor:
         """Collect the batch's patch features."""
@@ -181,13 +180,16 @@ class FederatedPatchcore(MemoryBankMixin, AnomalibModule):
         maps = images.new_empty(len(images), 1, *images.shape[2:])
         for category in sorted(set(categories)):
             members = [position for position, name in enumerate(categories) if name == category]
-            scores[members], maps[members] = self.scorer(category)(embedding[members], images.shape[-2:])
+            rows = self.category_rows(category)
+            scores[members], maps[members] = self.scorer(embedding[members], rows, images.shape[-2:])
         return InferenceBatch(pred_score=scores, anomaly_map=maps)
 
     def validation_step(self, batch: Batch, *args: object, **kwargs: object) -> Batch:
         """Add raw scores and maps to the batch."""
         del args, kwargs
-        return batch.update(**self.predict_batch(batch.image, categories_of(batch))._asdict())
+        # Pictures that do not say their category are of the only one in the bank; the post-processor reads it there.
+        batch.category = getattr(batch, "category", None) or [self._only_category()] * len(batch.image)
+        return batch.update(**self.predict_batch(batch.image, batch.category)._asdict())
 
     def test_step(self, batch: Batch, *args: object, **kwargs: object) -> Batch:
         """Add raw scores and maps to the batch."""
@@ -207,14 +209,16 @@ class FederatedPatchcore(MemoryBankMixin, AnomalibModule):
         Raises:
             BankError: If the category is left out and the bank holds several, or is not in the bank.
         """
-        if category is None:
-            if len(self.bank.categories) > 1:
-                msg = f"The bank holds several categories, name one: {', '.join(self.bank.categories)}."
-                raise BankError(msg)
-            category = self.bank.categories[0]
+        category = category or self._only_category()
         images = self.pre_processor.transform(batch) if self.pre_processor else batch
         predictions = self.predict_batch(images, [category] * len(images))
         return self.post_processor(predictions, category) if self.post_processor else predictions
+
+    def _only_category(self) -> str:
+        if len(self.bank.categories) > 1:
+            msg = f"The bank holds several categories, name one: {', '.join(self.bank.categories)}."
+            raise BankError(msg)
+        return self.bank.categories[0]
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep the bank as the bytes of its file: loaded without unpickling, validated on arrival."""

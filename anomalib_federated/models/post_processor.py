@@ -21,6 +21,9 @@ from torch import Tensor
 
 logger = logging.getLogger(__name__)
 
+ROUNDING_MARGIN = 1e-4
+"""Relative distance of a threshold above the normal score that sets it, so that rounding decides no verdict."""
+
 SINGLE_CATEGORY = "default"
 """Category of pictures from a data set that has none."""
 
@@ -86,10 +89,11 @@ class NormalQuantilePostProcessor(PostProcessor):
     def calibrate(self) -> None:
         """Turn the scores noted into thresholds, and forget them."""
         for category, pairs in self._normal_scores.items():
-            image, pixel = torch.tensor(pairs, dtype=torch.float64).quantile(
+            quantiles = torch.tensor(pairs, dtype=torch.float64).quantile(
                 1 - self.false_alarm_rate, dim=0, interpolation="higher"
             )
-            self.thresholds[category] = Thresholds(float(image), float(pixel))
+            image, pixel = (quantiles * (1 + ROUNDING_MARGIN)).tolist()
+            self.thresholds[category] = Thresholds(image, pixel)
             logger.info("%s: image threshold %.4g, pixel threshold %.4g from %d normal validation images",
                         category, image, pixel, len(pairs))  # fmt: skip
         self._normal_scores = {}

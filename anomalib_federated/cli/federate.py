@@ -1,0 +1,61 @@
+"""``anomalib-federated federate``: a federation of several sites in one process."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from jsonargparse import ActionConfigFile, ActionYesNo, ArgumentParser
+from lightning import seed_everything
+from rich.console import Console
+
+from anomalib_federated import registry
+from anomalib_federated.cli.logs import configure_logs
+from anomalib_federated.cli.results_table import print_results
+from anomalib_federated.data import AutoVI
+from anomalib_federated.evaluation import run_federated
+from anomalib_federated.models import FederatedPatchcore
+
+
+def run(command: str, arguments: Sequence[str]) -> int:
+    """Run the federation that the configuration describes."""
+    configure_logs()
+    parser = _parser(command)
+    config = parser.parse_args(list(arguments))
+    seed_everything(config.seed, verbose=False)
+    objects = parser.instantiate_classes(config)
+    output = Path(config.output)
+    rows = run_federated(
+        objects.data,
+        objects.model,
+        partitioner=registry.build("partitioner", config.partitioner),
+        strategy=registry.build("strategy", config.strategy, seed=config.seed),
+        output=output,
+        centralised=config.centralised,
+        seed=config.seed,
+    )
+    parser.save(config, output / "config.yaml", overwrite=True, multifile=False)
+    print_results(rows)
+    Console().print(f"Results, banks and exported detectors lie in {output}.")
+    return 0
+
+
+def _parser(command: str) -> ArgumentParser:
+    parser = ArgumentParser(
+        prog=f"anomalib-federated {command}",
+        description="Train across several sites in one process, score and export the detector. Training on the pooled "
+        "pictures is run beside it, so that the gap shows.",
+    )
+    parser.add_argument("-c", "--config", action=ActionConfigFile, help="configuration in YAML")
+    parser.add_subclass_arguments(AutoVI, "data", default={"class_path": "anomalib_federated.data.AutoVI"})
+    parser.add_subclass_arguments(
+        FederatedPatchcore, "model", default={"class_path": "anomalib_federated.models.FederatedPatchcore"}
+    )
+    plugin = str | dict[str, Any]
+    parser.add_argument("--partitioner", type=plugin, default="iid", help="which site gets which training picture")
+    parser.add_argument("--strategy", type=plugin, default="federated_coreset", help="how site banks become one")
+    parser.add_argument("--output", type=str, default="results/federated", help="folder to write")
+    parser.add_argument("--centralised", action=ActionYesNo, default=True, help="train on the pooled pictures too")
+    parser.add_argument("--seed", type=int, default=0, help="decides every random choice")
+    return parser

@@ -1,0 +1,70 @@
+"""The command ``anomalib-federated``.
+
+Each command is imported when it is called: ``inspect`` runs where no training stack is installed, and ``plugins`` does
+not wait for torch.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import warnings
+from collections.abc import Sequence
+from importlib import import_module
+
+from anomalib_federated import __version__
+
+COMMANDS = {
+    "demo": ("demo", "generate data, train centralised and federated, export, inspect a picture"),
+    "federate": ("federate", "run a federation of several sites in this process, and score it"),
+    "fit": ("anomalib", "train a model, as anomalib does"),
+    "validate": ("anomalib", "set a model's thresholds on validation pictures"),
+    "test": ("anomalib", "score a model on test pictures"),
+    "train": ("anomalib", "fit, then test"),
+    "predict": ("anomalib", "run a model on pictures"),
+    "export": ("anomalib", "export a model to OpenVINO, ONNX or torch"),
+    "inspect": ("inspect", "give verdicts on pictures with an exported model (needs no torch)"),
+    "plugins": ("plugins", "list the installed plugins"),
+}
+"""Per command, the module beside this one whose ``run(command, arguments)`` does it, and what it does."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command.
+
+    Args:
+        arguments: Command and its arguments; those of the process if not given.
+
+    Returns:
+        Exit status: 0 if all went well, 1 if the command failed, 2 if it was called wrongly.
+    """
+    command, *rest = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
+    if command not in COMMANDS:
+        _parser().parse_args([command, *rest])
+        return 2
+    # anomalib and timm warn of each other's deprecated names on import; users can mend neither.
+    warnings.filterwarnings("ignore", category=FutureWarning)
+    module = import_module(f"anomalib_federated.cli.{COMMANDS[command][0]}")
+    try:
+        status: int = module.run(command, rest)
+    except (ValueError, RuntimeError, OSError) as error:
+        sys.stderr.write(f"anomalib-federated {command}: {error}\n")
+        return 1
+    return status
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="anomalib-federated",
+        description="Federated visual inspection: PatchCore across several plants, whose images never leave them.",
+        epilog="'anomalib-federated COMMAND --help' says more about a command.",
+    )
+    parser.add_argument("--version", action="version", version=f"anomalib-federated {__version__}")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    for name, (_, description) in COMMANDS.items():
+        commands.add_parser(name, help=description)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,149 @@
+"""A federation that is simulated on one machine, next to training on the pooled pictures."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+
+from torch import Tensor
+
+from anomalib_federated.bank import MemoryBank
+from anomalib_federated.data import AutoVI
+from anomalib_federated.deploy.export import export_openvino
+from anomalib_federated.evaluation.evaluate import calibrate, evaluate
+from anomalib_federated.evaluation.results import ResultRow, write_results
+from anomalib_federated.federation import Agreement, Site, make_sites, simulate
+from anomalib_federated.interfaces.partitioner import Partitioner
+from anomalib_federated.interfaces.strategy import BankStrategy
+from anomalib_federated.models import FederatedPatchcore
+
+logger = logging.getLogger(__name__)
+
+PARITY_IMAGES = 4
+"""Validation pictures on which each export is compared with torch."""
+
+
+def run_federated(
+    datamodule: AutoVI,
+    model: FederatedPatchcore,
+    *,
+    partitioner: Partitioner,
+    strategy: BankStrategy,
+    output: Path,
+    centralised: bool = True,
+    seed: int = 0,
+) -> list[ResultRow]:
+    """Train, score and export the federated detector and, for comparison, the centralised one.
+
+    Writes ``results.json`` and, per method, ``bank.safetensors`` and ``openvino/<category>/``.
+
+    Args:
+        datamodule: The data set.
+        model: Settings of the detector; its bank and thresholds are replaced.
+        partitioner: Which site gets which training picture.
+        strategy: How the site banks become one.
+        output: Folder to write.
+        centralised: Whether to train on the pooled pictures too.
+        seed: Decides every random choice.
+
+    Returns:
+        One row per method and category.
+    """
+    datamodule.setup()
+    rows: list[ResultRow] = []
+    if centralised:
+        rows += score_method(
+            model, datamodule, train_centralised(model, datamodule), method="centralised", output=output
+        )
+    bank, bytes_sent = train_federated(model, datamodule, partitioner=partitioner, strategy=strategy, seed=seed)
+    rows += score_method(model, datamodule, bank, method="federated", output=output, bytes_sent=bytes_sent)
+    write_results(output / "results.json", rows)
+    return rows
+
+
+def train_centralised(model: FederatedPatchcore, datamodule: AutoVI) -> MemoryBank:
+    """The bank of all training pictures together, with the model's own coreset and budget."""
+    return (
+        make_pooled_site(model, datamodule)
+        .patches()
+        .build_bank(model.coreset, method=model.coreset_name, site="pooled", seed=model.seed)
+    )
+
+
+def make_pooled_site(model: FederatedPatchcore, datamodule: AutoVI) -> Site:
+    """One site that holds all training pictures."""
+    return Site(
+        "pooled",
+        datamodule.train_data,
+        extractor=model.model,
+        batch_size=datamodule.train_batch_size,
+        num_workers=datamodule.num_workers,
+    )
+
+
+def train_federated(
+    model: FederatedPatchcore, datamodule: AutoVI, *, partitioner: Partitioner, strategy: BankStrategy, seed: int = 0
+) -> tuple[MemoryBank, dict[str, int]]:
+    """The global bank of simulated sites, and the bytes sent per category."""
+    sites = make_sites(datamodule, partitioner, extractor=model.model, seed=seed)
+    agreement = Agreement(
+        space=model.space,
+        coreset=model.coreset_name,
+        coreset_args=model.coreset_args,
+        budget=model.coreset.budget,
+        seed=seed,
+    )
+    federation = simulate(sites, strategy, agreement)
+    totals = dict.fromkeys(federation.bank.categories, 0)
+    for per_category in federation.bytes_sent.values():
+        for category, sent in per_category.items():
+            totals[category] += sent
+    return federation.bank, totals
+
+
+def score_method(
+    model: FederatedPatchcore,
+    datamodule: AutoVI,
+    bank: MemoryBank,
+    *,
+    method: str,
+    output: Path,
+    bytes_sent: Mapping[str, int] | None = None,
+) -> list[ResultRow]:
+    """Calibrate, test and export a detector with a given bank, and save the bank.
+
+    Args:
+        model: Gets the bank.
+        datamodule: The data set, set up.
+        bank: The bank.
+        method: Name of the method.
+        output: Folder; the method gets one of its name in it.
+        bytes_sent: Per category; nothing if it is not given.
+    """
+    model.bank = bank
+    bank.save(output / method / "bank.safetensors")
+    calibrate(model, datamodule.val_data, batch_size=datamodule.eval_batch_size)
+    rows = []
+    for category in datamodule.categories:
+        figures = evaluate(model, datamodule.test_data.of_category(category), batch_size=datamodule.eval_batch_size)
+        rows.append(
+            ResultRow(
+                method=method,
+                category=category,
+                image_auroc=figures.image_auroc,
+                average_precision=figures.average_precision,
+                auspro={str(limit): value for limit, value in figures.auspro.items()} if figures.auspro else None,
+                bank_rows=len(bank.for_category(category)),
+                covering_radius=bank.covering_radius[category],
+                bytes_sent=(bytes_sent or {}).get(category, 0),
+            )
+        )
+        logger.info("%s, %s: image AUROC %s", method, category, figures.image_auroc)
+    export_openvino(model, output / method / "openvino", images=_parity_images(datamodule))
+    return rows
+
+
+def _parity_images(datamodule: AutoVI) -> dict[str, list[Tensor]]:
+    per_category = {name: datamodule.val_data.of_category(name) for name in datamodule.categories}
+    return {name: [data[i].image for i in range(min(PARITY_IMAGES, len(data)))] for name, data in per_category.items()}

@@ -1,0 +1,49 @@
+"""One category's detector as a single graph, from pixels to verdict, in a form that can be traced and exported."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from anomalib_federated.models.federated_patchcore import FederatedPatchcore
+from anomalib_federated.models.image_transform import TraceableTransform
+from anomalib_federated.models.patch_scorer import CentredRows
+from anomalib_federated.models.post_processor import normalise
+
+OUTPUTS = ("pred_score", "pred_label", "anomaly_map", "pred_mask")
+"""Names of the graph's outputs, in order; anomalib's inferencers know them."""
+
+
+class DetectorGraph(nn.Module):
+    """Pictures in, verdicts out. What differs between categories is an input too, so that one trace serves all.
+
+    Args:
+        model: The detector.
+    """
+
+    def __init__(self, model: FederatedPatchcore) -> None:
+        super().__init__()
+        self.transform = TraceableTransform(model.space)
+        self.extractor = model.model
+        self.scorer = model.scorer
+        self.eval()
+
+    def forward(
+        self, images: Tensor, rows: Tensor, centre: Tensor, image_threshold: Tensor, pixel_threshold: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Inspect pictures of one category.
+
+        Args:
+            images: Pixels in 0 .. 1, shape ``(batch, 3, height, width)``.
+            rows: The category's centred bank rows, shape ``(m, d)``.
+            centre: Their mean, shape ``(d,)``.
+            image_threshold: Raw score above which a picture is anomalous, a scalar.
+            pixel_threshold: Raw distance above which a pixel is, a scalar.
+
+        Returns:
+            Normalised scores ``(batch,)``, whether each is anomalous ``(batch,)``, normalised anomaly maps
+            ``(batch, 1, height, width)`` at the network's resolution, and which of their pixels are anomalous.
+        """
+        prepared = self.transform(images)
+        scores, maps = self.scorer(self.extractor(prepared), CentredRows(rows, centre), prepared.shape[-2:])
+        scores, maps = normalise(scores, image_threshold), normalise(maps, pixel_threshold)
+        return scores, scores > 0.5, maps, maps > 0.5

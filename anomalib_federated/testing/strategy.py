@@ -1,0 +1,183 @@
+"""What every strategy promises, see :class:`anomalib_federated.interfaces.strategy.BankStrategy`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import permutations
+
+import torch
+
+from anomalib_federated.bank import BankError, MemoryBank
+from anomalib_federated.interfaces.strategy import BankStrategy
+from anomalib_federated.testing.banks import example_bank
+from anomalib_federated.testing.randomness import under_two_random_states
+
+Plugin = type[BankStrategy]
+
+
+def can_be_made_without_arguments(plugin: Plugin) -> None:
+    """``plugin()`` works."""
+    try:
+        plugin()
+    except TypeError as error:
+        msg = f"plugin() must work, so that a config can name the plugin alone; give defaults ({error})"
+        raise AssertionError(msg) from error
+
+
+def the_order_of_banks_does_not_matter(plugin: Plugin) -> None:
+    """Any order of arrival gives the same bank, byte by byte."""
+    orders = list(permutations(_banks()))
+    first = plugin().merge(orders[0]).to_bytes()
+    for order in orders[1:]:
+        assert plugin().merge(order).to_bytes() == first, (
+            "the same banks in another order must give the same bank, row order included"
+        )
+
+
+def the_same_object_can_merge_again(plugin: Plugin) -> None:
+    """No state is carried from one merge to the next."""
+    strategy = plugin()
+    first = strategy.merge(_banks()).to_bytes()
+    strategy.merge([example_bank(site="plant-z", seed=99)])
+    assert strategy.merge(_banks()).to_bytes() == first, "merging the same banks a second time must give the same bank"
+
+
+def every_category_is_in_the_result(plugin: Plugin) -> None:
+    """No category is lost, and none is made up."""
+    sent = {category for bank in _banks() for category in bank.categories}
+    found = set(plugin().merge(_banks()).categories)
+    assert found == sent, f"the result must hold the categories {sorted(sent)}, got {sorted(found)}"
+
+
+def the_feature_space_is_kept(plugin: Plugin) -> None:
+    """The result lives where the banks live."""
+    banks = _banks()
+    differing = banks[0].space.differences(plugin().merge(banks).space)
+    assert not differing, f"the result must be of the feature space of the banks, but {differing}"
+
+
+def rows_are_rows_that_a_site_sent(plugin: Plugin) -> None:
+    """Every row came in, at most once each, and is still known to be of its site and category; in both precisions."""
+    for dtype in (torch.float32, torch.float16):
+        banks = [bank.to(dtype) for bank in _banks()]
+        sent = {row for bank in banks for row in _rows(bank)}
+        merged = _rows(plugin().merge(banks))
+        for features, site, category in merged:
+            assert (features, site, category) in sent, (
+                f"a row said to be of site '{site}', category '{category}' is none that this site sent"
+            )
+        assert len(set(merged)) == len(merged), "no row may be in the result twice"
+
+
+def one_bank_gives_rows_of_that_bank(plugin: Plugin) -> None:
+    """A federation of one site."""
+    bank = _banks()[1]
+    merged = plugin().merge([bank])
+    assert merged.sites == bank.sites, f"one bank of {bank.sites} must give a bank of it, got {merged.sites}"
+    assert set(_rows(merged)) <= set(_rows(bank)), "the rows of the result must be rows of the only bank"
+
+
+def equal_rows_of_two_sites_are_no_trouble(plugin: Plugin) -> None:
+    """Two sites that see the same."""
+    banks = [example_bank(site=site, seed=1) for site in ("plant-a", "plant-b")]
+    merged = plugin().merge(banks)
+    assert set(_rows(merged)) <= {row for bank in banks for row in _rows(bank)}, (
+        "the rows of the result must be rows that a site sent"
+    )
+
+
+def no_patch_is_forgotten(plugin: Plugin) -> None:
+    """Rows that are kept also stand for those dropped: no category's total weight falls, nor does it double."""
+    banks = _banks()
+    merged = plugin().merge(banks)
+    for category in merged.categories:
+        sent = sum(float(bank.for_category(category).weights.sum()) for bank in banks if category in bank.categories)
+        found = float(merged.for_category(category).weights.sum())
+        assert 0.9999 * sent <= found <= 2.0001 * sent, (
+            f"the weights of '{category}' must sum to the {sent:.0f} patches that the sites' rows stand for "
+            f"(up to twice, where rows are equal), got {found:.6g}"
+        )
+
+
+def the_banks_stay_unchanged(plugin: Plugin) -> None:
+    """The input is not written to."""
+    banks = _banks()
+    before = [bank.to_bytes() for bank in banks]
+    plugin().merge(banks)
+    assert [bank.to_bytes() for bank in banks] == before, "merge must not change the banks that it is given"
+
+
+def no_bank_at_all_is_refused(plugin: Plugin) -> None:
+    """An empty federation: ``BankError``."""
+    _check_refused(plugin, [], "an empty list of banks")
+
+
+def a_site_that_comes_twice_is_refused(plugin: Plugin) -> None:
+    """Two banks of one site: ``BankError``."""
+    banks = [example_bank(site="plant-a", seed=1), example_bank(site="plant-a", seed=2)]
+    _check_refused(plugin, banks, "two banks of one site")
+
+
+def differing_feature_spaces_are_refused(plugin: Plugin) -> None:
+    """Features that cannot be compared: ``BankError``."""
+    bank = example_bank(site="plant-a")
+    other = example_bank(site="plant-b", seed=1)
+    other = replace(other, space=replace(other.space, weights="1" * 64))
+    _check_refused(plugin, [bank, other], "banks of different feature spaces")
+
+
+def the_global_random_state_plays_no_part(plugin: Plugin) -> None:
+    """Chance comes from the strategy's seed alone, and nobody else's chance is disturbed."""
+    first, second = under_two_random_states(lambda: plugin().merge(_banks()).to_bytes())
+    assert first == second, "another global random state must give the same bank"
+
+
+CHECKS = (
+    can_be_made_without_arguments,
+    the_banks_stay_unchanged,  # first, since a plugin that changes its input fails others for no clear reason
+    the_order_of_banks_does_not_matter,
+    the_same_object_can_merge_again,
+    every_category_is_in_the_result,
+    the_feature_space_is_kept,
+    rows_are_rows_that_a_site_sent,
+    one_bank_gives_rows_of_that_bank,
+    equal_rows_of_two_sites_are_no_trouble,
+    no_patch_is_forgotten,
+    no_bank_at_all_is_refused,
+    a_site_that_comes_twice_is_refused,
+    differing_feature_spaces_are_refused,
+    the_global_random_state_plays_no_part,
+)
+
+
+def _banks() -> list[MemoryBank]:
+    """Three sites, of which none holds what another holds: screws only, screws and nuts, nuts only."""
+    both = [
+        example_bank(rows=9, site="plant-b", seed=2, offset=1.0),
+        example_bank(rows=4, site="plant-b", category="nut", seed=3),
+    ]
+    return [
+        example_bank(rows=12, site="plant-a", seed=1),
+        MemoryBank.merge(both),
+        example_bank(rows=7, site="plant-c", category="nut", seed=4, offset=-2.0),
+    ]
+
+
+def _rows(bank: MemoryBank) -> list[tuple[bytes, str, str]]:
+    """Per row its features, site and category."""
+    return [
+        (row.float().numpy().tobytes(), bank.sites[site], bank.categories[category])
+        for row, site, category in zip(
+            bank.features, bank.row_site.tolist(), bank.row_category.tolist(), strict=True
+        )
+    ]  # fmt: skip
+
+
+def _check_refused(plugin: Plugin, banks: Sequence[MemoryBank], what: str) -> None:
+    try:
+        plugin().merge(banks)
+    except BankError:
+        return
+    msg = f"{what} must be refused with a BankError"
+    raise AssertionError(msg)

@@ -1,0 +1,40 @@
+"""Sites without pictures: all is real but the extraction, whose result is put in place."""
+
+import pytest
+import torch
+from pandas import DataFrame
+
+from anomalib_federated.data.dataset import InspectionDataset
+from anomalib_federated.federation import Agreement, Site
+from anomalib_federated.models.patch_collection import PatchCollection
+from anomalib_federated.models.patch_features import PatchFeatureExtractor
+
+COLUMNS = ["image_path", "name", "category", "split", "label", "label_index", "mask_path"]
+
+
+@pytest.fixture(scope="session")
+def extractor():
+    from anomalib_federated.backbones import Backbone
+
+    return PatchFeatureExtractor(Backbone(), image_size=(64, 64))
+
+
+@pytest.fixture
+def agreement(extractor):
+    return Agreement(space=extractor.space, budget=5, dtype="float32")
+
+
+@pytest.fixture
+def make_site(extractor):
+    """``make_site("a", screw=3)`` is a site that has seen three pictures of screws, of 16 patches each."""
+
+    def make(name, *, seed=0, offset=0.0, **images):
+        site = Site(name, InspectionDataset(DataFrame(columns=COLUMNS), {}), extractor=extractor)
+        site._patches = PatchCollection(extractor.space)
+        generator = torch.Generator().manual_seed(seed)
+        for category, count in images.items():
+            embedding = torch.randn(count, extractor.space.dim, 4, 4, generator=generator) + offset
+            site._patches.add(embedding, [category] * count)
+        return site
+
+    return make

@@ -1,0 +1,254 @@
+"""Federations of real apps, messages and strategies in one process; only the pictures are missing."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from flwr.app import ArrayRecord, ConfigRecord, Message, MessageType, MetricRecord, RecordDict
+from flwr.clientapp import ClientApp
+
+from anomalib_federated import messages
+from anomalib_federated.bank import BankError, MemoryBank
+from anomalib_federated.federation import InProcessGrid, client_app, run_federation, simulate
+from anomalib_federated.interfaces.strategy import FederationError
+from anomalib_federated_plugins.strategy.concatenate import Concatenate
+from anomalib_federated_plugins.strategy.federated_coreset import FederatedCoreset
+
+
+@pytest.fixture
+def sites(make_site):
+    return [
+        make_site("north", seed=1, screw=3),
+        make_site("south", seed=2, offset=1.0, screw=2, nut=2),
+        make_site("west", seed=3, nut=1),
+    ]
+
+
+def grid_of(sites):
+    by_name = {site.name: site for site in sites}
+    app = client_app(lambda context: by_name[context.node_config["site"]])
+    return InProcessGrid(app, {number: {"site": site.name} for number, site in enumerate(sites, start=1)})
+
+
+class ReorderingGrid(InProcessGrid):
+    """Replies arrive in another order."""
+
+    def __init__(self, grid, order):
+        super().__init__(grid.app, {node: context.node_config for node, context in grid.contexts.items()})
+        self.order = order
+
+    def send_and_receive(self, messages, *, timeout=None):
+        replies = super().send_and_receive(messages, timeout=timeout)
+        return [replies[i] for i in self.order]
+
+
+class TamperingGrid(ReorderingGrid):
+    """One node's replies to one kind of message are changed on their way."""
+
+    def __init__(self, grid, kind, change):
+        super().__init__(grid, range(len(grid.contexts)))
+        self.kind, self.change = kind, change
+
+    def send_and_receive(self, messages, *, timeout=None):
+        replies = super().send_and_receive(messages, timeout=timeout)
+        if replies[1].metadata.message_type == self.kind:
+            self.change(replies[1].content)
+        return replies
+
+
+# --- a whole federation ---------------------------------------------------------------------------------------------
+
+
+def test_concatenation_is_the_union_of_what_the_sites_would_save(sites, agreement):
+    result = simulate(sites, Concatenate(), agreement)
+    expected = MemoryBank.merge([site.build_bank(agreement) for site in sorted(sites, key=lambda site: site.name)])
+    for category in ("nut", "screw"):
+        ours, theirs = result.bank.for_category(category), expected.for_category(category)
+        assert torch.equal(ours.features, theirs.features)
+        assert torch.equal(ours.weights, theirs.weights)
+    assert len(result.bank) == 4 * 5
+    assert {(item.site, item.category) for item in result.bank.contributions} == {
+        ("north", "screw"), ("south", "screw"), ("south", "nut"), ("west", "nut"),
+    }  # fmt: skip
+
+
+def test_the_covering_radius_is_measured_on_all_sites_patches(sites, agreement):
+    bank = simulate(sites, FederatedCoreset(budget=4), agreement).bank
+    for category in ("nut", "screw"):
+        patches = [site.patches().features(category) for site in sites if category in site.patches().categories]
+        rows = bank.for_category(category).features.double()
+        expected = (torch.cat(patches).double()[:, None] - rows[None]).norm(dim=2).amin(1).max()
+        assert bank.covering_radius[category] == pytest.approx(float(expected), rel=1e-4)
+    assert set(bank.covering_radius) == {"nut", "screw"}
+
+
+def test_the_bytes_counted_are_the_bytes_of_the_banks(sites, agreement):
+    result = simulate(sites, Concatenate(), agreement)
+    for site in sites:
+        bank = site.build_bank(agreement)
+        assert result.bytes_sent[site.name] == {
+            category: len(bank.for_category(category).to_bytes()) for category in bank.categories
+        }
+    assert result.seconds > 0
+
+
+def test_replies_in_any_order_give_the_same_bank(sites, agreement):
+    expected = run_federation(grid_of(sites), FederatedCoreset(budget=4), agreement).bank.to_bytes()
+    for order in ([2, 1, 0], [1, 2, 0]):
+        grid = ReorderingGrid(grid_of(sites), order)
+        assert run_federation(grid, FederatedCoreset(budget=4), agreement).bank.to_bytes() == expected
+    renumbered = grid_of([sites[2], sites[0], sites[1]])
+    assert run_federation(renumbered, FederatedCoreset(budget=4), agreement).bank.to_bytes() == expected
+
+
+def test_half_precision_halves_what_is_sent(sites, agreement):
+    whole = simulate(sites, Concatenate(), agreement)
+    half = simulate(sites, Concatenate(), replace(agreement, dtype="float16"))
+    assert half.bank.features.dtype == torch.float16
+    assert torch.equal(half.bank.features, whole.bank.features.half())
+    dim, rows = agreement.space.dim, 5
+    # Headers may differ by a few bytes; the features do by two bytes each.
+    saved = whole.bytes_sent["north"]["screw"] - half.bytes_sent["north"]["screw"]
+    assert saved == pytest.approx(2 * dim * rows, abs=16)
+
+
+# --- the grid -------------------------------------------------------------------------------------------------------
+
+
+def ask(kind=MessageType.TRAIN, node=1, **records):
+    return Message(RecordDict(records), dst_node_id=node, message_type=kind)
+
+
+def test_replies_come_in_the_order_of_messages_and_from_their_nodes():
+    app = ClientApp()
+
+    @app.train()
+    def train(message, context):
+        return Message(RecordDict({"echo": ConfigRecord(dict(context.node_config))}), reply_to=message)
+
+    grid = InProcessGrid(app, {4: {"site": "d"}, 2: {"site": "b"}})
+    assert set(grid.get_node_ids()) == {2, 4}
+    replies = grid.send_and_receive([ask(node=2), ask(node=4), ask(node=2)])
+    assert [reply.content["echo"]["site"] for reply in replies] == ["b", "d", "b"]
+    assert [reply.metadata.src_node_id for reply in replies] == [2, 4, 2]
+    ids = grid.push_messages([ask(node=2), ask(node=4)])
+    assert [reply.content["echo"]["site"] for reply in grid.pull_messages(reversed(ids))] == ["d", "b"]
+
+
+def test_an_app_gets_records_of_its_own():
+    app = ClientApp()
+
+    @app.train()
+    def train(message, context):
+        message.content["config"]["list"].append(99)
+        message.content["config"]["new"] = 1
+        context.state["seen"] = ConfigRecord({"times": 1 + context.state.get("seen", {"times": 0})["times"]})
+        return Message(RecordDict({"state": context.state["seen"]}), reply_to=message)
+
+    grid = InProcessGrid(app, {1: {}, 2: {}})
+    config = ConfigRecord({"list": [1]})
+    replies = grid.send_and_receive(
+        [ask(node=1, config=config), ask(node=2, config=config), ask(node=1, config=config)]
+    )
+    assert dict(config) == {"list": [1]}
+    assert [reply.content["state"]["times"] for reply in replies] == [1, 1, 2]
+
+
+def test_an_app_that_raises_gives_an_error_reply():
+    app = ClientApp()
+
+    @app.train()
+    def train(message, context):
+        if context.node_id == 2:
+            msg = "the camera is unplugged"
+            raise OSError(msg)
+        return Message(RecordDict(), reply_to=message)
+
+    replies = InProcessGrid(app, {1: {}, 2: {}}).send_and_receive([ask(node=1), ask(node=2), ask(node=9)])
+    assert [reply.has_error() for reply in replies] == [False, True, True]
+    assert "the camera is unplugged" in replies[1].error.reason
+    assert replies[1].metadata.src_node_id == 2
+
+
+def test_a_run_must_be_set_before_it_is_read():
+    grid = InProcessGrid(ClientApp(), {})
+    with pytest.raises(RuntimeError, match="call set_run first"):
+        _ = grid.run
+    from flwr.supercore.run import Run
+
+    run = Run.create_empty(3)
+    grid.set_run(run)
+    assert grid.run is run
+
+
+# --- sites at fault -------------------------------------------------------------------------------------------------
+
+
+def test_a_site_that_fails_ends_the_federation_with_its_reason(sites, make_site, agreement):
+    with pytest.raises(FederationError, match=r"Node 4 failed: .*Site 'empty' has no training picture"):
+        simulate([*sites, make_site("empty")], Concatenate(), agreement)
+
+
+def test_a_site_with_other_settings_is_refused_naming_the_field(sites, agreement):
+    agreed = replace(agreement, space=replace(agreement.space, pooling=5, image_size=(128, 128)))
+    with pytest.raises(FederationError) as caught:
+        simulate(sites, Concatenate(), agreed)
+    text = "Site 'north' is set up differently from the federation: image_size is (64, 64) and (128, 128), pooling is 3"
+    assert text in str(caught.value)
+
+
+def test_a_coreset_that_a_site_lacks_is_named(sites, agreement):
+    with pytest.raises(FederationError, match="no coreset plugin named 'k_centre'"):
+        simulate(sites, Concatenate(), replace(agreement, coreset="k_centre"))
+
+
+def test_a_bank_under_another_sites_name_is_refused(sites, agreement):
+    forged = messages.bank_to_arrays(sites[0].build_bank(agreement))
+    grid = TamperingGrid(grid_of(sites), MessageType.TRAIN, lambda content: content.update({messages.BANK: forged}))
+    with pytest.raises(FederationError, match="Site 'south' sent rows that it says are of north"):
+        run_federation(grid, Concatenate(), agreement)
+
+
+def test_two_nodes_of_one_name_are_refused(sites, make_site, agreement):
+    with pytest.raises(BankError, match=r"one bank of each site, got banks of .*'north', 'north'"):
+        run_federation(grid_of([sites[0], sites[0]]), Concatenate(), agreement)
+
+
+def test_rows_of_two_sites_in_one_bank_are_refused(sites, agreement):
+    both = messages.bank_to_arrays(
+        MemoryBank.merge([sites[1].build_bank(agreement).for_category("nut"), sites[0].build_bank(agreement)])
+    )
+    grid = TamperingGrid(grid_of(sites), MessageType.TRAIN, lambda content: content.update({messages.BANK: both}))
+    with pytest.raises(FederationError, match="Site 'south' sent rows that it says are of south, north"):
+        run_federation(grid, Concatenate(), agreement)
+
+
+def test_a_bank_of_another_feature_space_is_refused(sites, agreement):
+    bank = sites[1].build_bank(agreement)
+    other = messages.bank_to_arrays(replace(bank, space=replace(bank.space, weights="0" * 64)))
+    grid = TamperingGrid(grid_of(sites), MessageType.TRAIN, lambda content: content.update({messages.BANK: other}))
+    with pytest.raises(BankError, match="north and south were made by other settings: weights is"):
+        run_federation(grid, Concatenate(), agreement)
+
+
+@pytest.mark.parametrize(("name", "kind"), [(messages.BANK, "ArrayRecord"), (messages.SITE, "ConfigRecord")])
+def test_a_reply_that_lacks_a_record_is_refused(sites, agreement, name, kind):
+    grid = TamperingGrid(grid_of(sites), MessageType.TRAIN, lambda content: content.pop(name))
+    with pytest.raises(messages.MessageError, match=f"node 2 has no {kind} named '{name}'"):
+        run_federation(grid, Concatenate(), agreement)
+
+
+@pytest.mark.parametrize("radius", [float("nan"), float("inf"), -1.0, 3, [1.0]])
+def test_an_impossible_covering_radius_is_refused(sites, agreement, radius):
+    def report(content):
+        content[messages.RADIUS] = MetricRecord({"nut": radius})
+
+    grid = TamperingGrid(grid_of(sites), MessageType.EVALUATE, report)
+    with pytest.raises(FederationError, match=r"Site 'south' reports .* as covering radius of 'nut'"):
+        run_federation(grid, Concatenate(), agreement)
+
+
+def test_an_evaluation_without_a_bank_is_an_error_reply(sites):
+    content = {messages.BANK: ArrayRecord(), messages.CONFIG: ConfigRecord()}
+    (reply,) = grid_of(sites).send_and_receive([ask(MessageType.EVALUATE, 1, **content)])
+    assert "There is no bank in the message from the server" in reply.error.reason

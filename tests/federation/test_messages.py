@@ -1,0 +1,159 @@
+"""What travels: nothing is lost on the way, and nothing that arrives is trusted."""
+
+import json
+
+import pytest
+import torch
+from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MessageType, MetricRecord, RecordDict
+
+from anomalib_federated import messages
+from anomalib_federated.bank import BankError, MemoryBank
+from anomalib_federated.federation import Agreement
+from anomalib_federated.messages import MessageError
+from anomalib_federated.testing import example_bank
+
+
+def two_categories():
+    return MemoryBank.merge(
+        [example_bank(site="a", category="nut"), example_bank(rows=3, site="a", dtype=torch.float32)]
+    )
+
+
+def array(data, *, stype=messages.SERIALISATION):
+    return Array(dtype="uint8", shape=(len(data),), stype=stype, data=data)
+
+
+def test_a_bank_arrives_as_it_was_sent():
+    bank = two_categories()
+    record = messages.bank_to_arrays(bank)
+    assert set(record) == {"nut", "screw"}
+    assert messages.bank_from_arrays(record, source="a").to_bytes() == bank.to_bytes()
+
+
+def test_a_message_holds_the_bytes_of_a_file(tmp_path):
+    bank = example_bank()
+    path = bank.save(tmp_path / "bank.safetensors")
+    record = messages.bank_to_arrays(bank)
+    assert record["screw"].data == path.read_bytes()
+    assert messages.bytes_by_category(record) == {"screw": path.stat().st_size}
+
+
+def test_categories_arrive_in_alphabetical_order():
+    record = messages.bank_to_arrays(two_categories())
+    reordered = ArrayRecord({name: record[name] for name in reversed(list(record))})
+    arrived = [messages.bank_from_arrays(given, source="a") for given in (record, reordered)]
+    assert arrived[0].categories == ("nut", "screw")
+    assert arrived[0].to_bytes() == arrived[1].to_bytes()
+
+
+def test_the_bytes_survive_flowers_own_serialisation():
+    from flwr.common.serde import recorddict_from_proto, recorddict_to_proto
+
+    content = RecordDict({messages.BANK: messages.bank_to_arrays(two_categories())})
+    again = recorddict_from_proto(recorddict_to_proto(content))
+    assert messages.bank_from_arrays(again[messages.BANK], source="a").to_bytes() == two_categories().to_bytes()
+
+
+def test_a_record_without_a_bank_is_refused():
+    with pytest.raises(BankError, match="There is no bank in the message from site 'a'"):
+        messages.bank_from_arrays(ArrayRecord(), source="site 'a'")
+
+
+def test_another_serialisation_is_refused():
+    record = ArrayRecord({"screw": array(example_bank().to_bytes(), stype="numpy.ndarray")})
+    with pytest.raises(BankError, match=r"category 'screw' from site 'a' is serialised as 'numpy\.ndarray', not as"):
+        messages.bank_from_arrays(record, source="site 'a'")
+
+
+def test_a_bank_under_another_categorys_name_is_refused():
+    record = ArrayRecord({"nut": array(example_bank().to_bytes())})
+    with pytest.raises(BankError, match="category 'nut' from site 'a' holds rows of screw"):
+        messages.bank_from_arrays(record, source="site 'a'")
+
+
+def test_two_categories_under_one_name_are_refused():
+    record = ArrayRecord({"nut": array(two_categories().to_bytes())})
+    with pytest.raises(BankError, match="holds rows of nut, screw"):
+        messages.bank_from_arrays(record, source="site 'a'")
+
+
+@pytest.mark.parametrize("data", [b"", b"\x80\x04.", example_bank().to_bytes()[:-1]])
+def test_damaged_bytes_are_refused_with_their_source(data):
+    with pytest.raises(BankError, match="The bank of category 'screw' from site 'a' is not a valid memory bank"):
+        messages.bank_from_arrays(ArrayRecord({"screw": array(data)}), source="site 'a'")
+
+
+# --- records --------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def message():
+    content = RecordDict({messages.CONFIG: ConfigRecord({"name": "x", "number": 3}), messages.SITE: MetricRecord()})
+    return Message(content, dst_node_id=7, message_type=MessageType.TRAIN)
+
+
+def test_record_gives_the_record(message):
+    assert messages.record(message, messages.CONFIG, ConfigRecord)["number"] == 3
+
+
+@pytest.mark.parametrize(("name", "kind"), [("absent", ConfigRecord), (messages.SITE, ConfigRecord)])
+def test_a_record_that_is_absent_or_of_another_kind_is_refused(message, name, kind):
+    with pytest.raises(MessageError, match=rf"A message from node \d+ has no ConfigRecord named '{name}'"):
+        messages.record(message, name, kind)
+
+
+def test_text_gives_text_only():
+    config = {"name": "x", "number": 3}
+    assert messages.text(config, "name", source="node 1") == "x"
+    for field in ("number", "absent"):
+        with pytest.raises(MessageError, match=f"The message from node 1 has no text in its field '{field}'"):
+            messages.text(config, field, source="node 1")
+
+
+def test_a_site_says_its_name():
+    assert dict(messages.site_record("plant-a")) == {"name": "plant-a"}
+
+
+# --- agreement ------------------------------------------------------------------------------------------------------
+
+
+def test_an_agreement_arrives_as_it_was_sent():
+    space = example_bank().space
+    for given in (
+        Agreement(space=space),
+        Agreement(space=space, coreset="random", coreset_args={"x": 1}, budget=0.1, dtype="float32", seed=7),
+    ):
+        assert Agreement.from_record(given.to_record(), source="the server") == given
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"coreset": "os.system"},
+        {"coreset": ""},
+        {"coreset": 3},
+        {"coreset_args": [1]},
+        {"budget": 0},
+        {"budget": -0.5},
+        {"budget": True},
+        {"budget": "many"},
+        {"budget": float("nan")},
+        {"dtype": "float64"},
+        {"dtype": "load"},
+        {"seed": 1.5},
+        {"space": None},
+        {"space": {"dim": 3}},
+        {"surprise": 1},
+    ],
+)
+def test_an_agreement_that_cannot_be_is_refused(change):
+    (field, text), *_ = Agreement(space=example_bank().space).to_record().items()
+    record = ConfigRecord({field: json.dumps(json.loads(text) | change)})
+    with pytest.raises(MessageError, match="The agreement from the server cannot be used"):
+        Agreement.from_record(record, source="the server")
+
+
+@pytest.mark.parametrize("record", [{}, {"agreement": "{"}, {"agreement": "[]"}, {"agreement": 3}, {"agreement": "{}"}])
+def test_a_record_without_an_agreement_is_refused(record):
+    with pytest.raises(MessageError, match="agreement"):
+        Agreement.from_record(ConfigRecord(record), source="the server")

@@ -1,0 +1,335 @@
+"""The model: trained by anomalib's Engine, its bank read and replaced, stored and loaded."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from anomalib.data import ImageBatch
+from anomalib.engine import Engine
+
+from anomalib_federated.bank import BankError, MemoryBank
+from anomalib_federated.data import AutoVI
+from anomalib_federated.data.batch import InspectionBatch
+from anomalib_federated.models import FederatedPatchcore
+from anomalib_federated.registry import PluginError
+
+CATEGORIES = ("pipe_staple", "tank_screw")
+SETTINGS = {"image_size": (64, 64), "budget": 40, "visualizer": False}
+PATCHES = 64  # of one picture: 64 x 64 pixels at stride 8
+TRAINING = 7  # pictures of a category of the demo data that are not held out
+
+
+def build(**settings: object) -> FederatedPatchcore:
+    return FederatedPatchcore(**(SETTINGS | settings))
+
+
+def engine(folder: Path) -> Engine:
+    return Engine(
+        default_root_dir=folder, accelerator="cpu", logger=False, enable_progress_bar=False, enable_model_summary=False
+    )
+
+
+def trained(folder: Path, data: AutoVI, **settings: object) -> FederatedPatchcore:
+    model = build(**settings)
+    engine(folder).fit(model, datamodule=data)
+    return model.eval()
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("results")
+
+
+@pytest.fixture(scope="module")
+def model(demo_root: Path, folder: Path) -> FederatedPatchcore:
+    """Trained once; tests that change a model make their own."""
+    return trained(folder, AutoVI(demo_root))
+
+
+@pytest.fixture(scope="module")
+def checkpoint(model: FederatedPatchcore, folder: Path) -> Path:
+    (path,) = folder.resolve().rglob("v0/**/*.ckpt")
+    return path
+
+
+@pytest.fixture(scope="module")
+def pictures(demo_root: Path) -> dict[str, torch.Tensor]:
+    """Test pictures of each category, pixels in 0 .. 1."""
+    data = AutoVI(demo_root, eval_batch_size=32, image_size=(64, 64))
+    data.setup()
+    (batch,) = data.test_dataloader()
+    return {
+        name: batch.image[[index for index, category in enumerate(batch.category) if category == name]]
+        for name in CATEGORIES
+    }
+
+
+def raw(model: FederatedPatchcore, images: torch.Tensor, category: str) -> tuple[torch.Tensor, torch.Tensor]:
+    with torch.no_grad():
+        result = model.predict_batch(model.pre_processor.transform(images), [category] * len(images))
+    return result.pred_score, result.anomaly_map
+
+
+def batch_of(images: torch.Tensor, categories: list[str]) -> InspectionBatch:
+    return InspectionBatch(image=images, category=categories)
+
+
+def test_training_gives_a_bank_and_thresholds_for_every_category(model: FederatedPatchcore) -> None:
+    bank = model.bank
+    assert bank.categories == CATEGORIES
+    assert bank.features.shape == (80, 152)
+    assert bank.space == model.space
+    for category, contribution in zip(CATEGORIES, bank.contributions, strict=True):
+        assert (contribution.category, contribution.site) == (category, "local")
+        assert (contribution.images, contribution.patches) == (TRAINING, TRAINING * PATCHES)
+        rows = bank.for_category(category)
+        assert len(rows) == 40
+        assert float(rows.weights.sum()) == TRAINING * PATCHES
+        assert bank.covering_radius[category] > 0
+    assert set(model.post_processor.thresholds) == set(CATEGORIES)
+    assert bank.coresets == dict.fromkeys(CATEGORIES, "k_center")
+
+
+def test_scores_are_distances_to_the_categorys_rows(
+    model: FederatedPatchcore, pictures: dict[str, torch.Tensor]
+) -> None:
+    images = pictures["tank_screw"][:2]
+    plain = build(score="max").eval()
+    plain.bank = model.bank
+    with torch.no_grad():
+        embedding = plain.model(plain.pre_processor.transform(images))
+    rows = model.bank.for_category("tank_screw").features.double().numpy()
+    patches = embedding.permute(0, 2, 3, 1).reshape(2, PATCHES, 152).double().numpy()
+    expected = np.linalg.norm(patches[:, :, None] - rows, axis=3).min(2)
+    scores, maps = raw(plain, images, "tank_screw")
+    np.testing.assert_allclose(scores, expected.max(1), rtol=1e-4)
+    assert maps.shape == (2, 1, 64, 64)
+    assert float(maps.max()) <= expected.max() * (1 + 1e-4)
+
+
+def test_engine_test_reports_the_metrics(model: FederatedPatchcore, demo_root: Path, tmp_path: Path) -> None:
+    (metrics,) = engine(tmp_path).test(model, datamodule=AutoVI(demo_root))
+    assert set(metrics) == {"image_AUROC", "image_AUPR", "image_F1Score", "pixel_AUSPRO"}
+    assert all(0 <= value <= 1 for value in metrics.values())
+
+
+def test_a_checkpoint_loads_without_unpickling_and_scores_the_same(
+    model: FederatedPatchcore, checkpoint: Path, pictures: dict[str, torch.Tensor]
+) -> None:
+    assert torch.load(checkpoint, weights_only=True)["memory_bank"].dtype == torch.uint8
+    loaded = FederatedPatchcore.load_from_checkpoint(checkpoint, weights_only=True).eval()
+    assert loaded.bank.to_bytes() == model.bank.to_bytes()
+    assert loaded.post_processor.thresholds == model.post_processor.thresholds
+    for category, images in pictures.items():
+        with torch.no_grad():
+            expected, got = model(images, category), loaded(images, category)
+        assert torch.equal(got.pred_score, expected.pred_score)
+        assert torch.equal(got.anomaly_map, expected.anomaly_map)
+
+
+def test_a_checkpoint_tests_the_same(
+    model: FederatedPatchcore, checkpoint: Path, demo_root: Path, tmp_path: Path
+) -> None:
+    data = AutoVI(demo_root)
+    expected = engine(tmp_path / "a").test(model, datamodule=data)
+    assert engine(tmp_path / "b").test(build(), datamodule=data, ckpt_path=checkpoint) == expected
+
+
+def test_a_checkpoint_whose_bank_is_damaged_is_refused(checkpoint: Path) -> None:
+    content = torch.load(checkpoint, weights_only=True)
+    content["memory_bank"] = content["memory_bank"][:-100]
+    with pytest.raises(BankError, match="checkpoint's bank is not a valid memory bank"):
+        build().on_load_checkpoint(content)
+
+
+def test_a_checkpoint_of_other_settings_is_refused(checkpoint: Path) -> None:
+    with pytest.raises(BankError, match="image_size is"):
+        FederatedPatchcore.load_from_checkpoint(checkpoint, image_size=(32, 32))
+
+
+@pytest.mark.parametrize(
+    ("settings", "field"),
+    [
+        ({"image_size": (64, 80)}, "image_size"),
+        ({"layers": ["blocks.1", "blocks.4"]}, "layers"),
+        ({"layer_scales": [1, 2]}, "layer_scales"),
+        ({"keep_aspect_ratio": True}, "keep_aspect_ratio"),
+    ],
+)
+def test_a_bank_of_another_feature_space_is_refused(
+    model: FederatedPatchcore, settings: dict[str, object], field: str
+) -> None:
+    other = build(**settings)
+    with pytest.raises(BankError, match=f"not made by this model's settings: .*{field} is "):
+        other.bank = model.bank
+    with pytest.raises(BankError, match="no memory bank yet"):
+        _ = other.bank
+
+
+def test_without_bank_nothing_is_scored() -> None:
+    model = build(post_processor=False)
+    with pytest.raises(BankError, match="no memory bank yet: fit it, or set its bank"):
+        model(torch.rand(1, 3, 64, 64))
+    with pytest.raises(BankError, match="no memory bank yet"):
+        model.predict_batch(torch.rand(1, 3, 64, 64), ["tank_screw"])
+
+
+def test_without_training_pictures_there_is_nothing_to_fit() -> None:
+    with pytest.raises(ValueError, match="Site 'here' has no training picture"):
+        build(site="here").fit()
+
+
+def test_categories_are_checked(model: FederatedPatchcore) -> None:
+    images = torch.rand(1, 3, 64, 64)
+    with pytest.raises(BankError, match="no category 'door', only pipe_staple, tank_screw"):
+        model(images, "door")
+    with pytest.raises(BankError, match="several categories, name one: pipe_staple, tank_screw"):
+        model(images)
+
+
+def test_a_category_is_scored_as_by_a_model_of_its_own(
+    model: FederatedPatchcore, demo_root: Path, tmp_path: Path, pictures: dict[str, torch.Tensor]
+) -> None:
+    for category, images in pictures.items():
+        single = trained(tmp_path, AutoVI(demo_root, [category]))
+        assert single.bank.to_bytes() == model.bank.for_category(category).to_bytes()
+        alone, together = (each.post_processor.thresholds[category] for each in (single, model))
+        assert (alone.image, alone.pixel) == pytest.approx((together.image, together.pixel), rel=1e-4)
+        for ours, expected in zip(raw(model, images, category), raw(single, images, category), strict=True):
+            torch.testing.assert_close(ours, expected, rtol=1e-5, atol=1e-5)
+
+
+def test_a_mixed_batch_is_scored_picture_by_picture(
+    model: FederatedPatchcore, pictures: dict[str, torch.Tensor]
+) -> None:
+    mixed = torch.stack([pictures[CATEGORIES[index % 2]][index] for index in range(4)])
+    categories = [CATEGORIES[index % 2] for index in range(4)]
+    with torch.no_grad():
+        result = model.predict_batch(model.pre_processor.transform(mixed), categories)
+    for index, category in enumerate(categories):
+        score, anomaly_map = raw(model, mixed[index : index + 1], category)
+        torch.testing.assert_close(result.pred_score[index], score[0], rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(result.anomaly_map[index], anomaly_map[0], rtol=1e-4, atol=1e-4)
+
+
+def test_a_new_bank_gives_new_scores(
+    model: FederatedPatchcore, checkpoint: Path, pictures: dict[str, torch.Tensor]
+) -> None:
+    images, other = pictures["tank_screw"], build()
+    other.bank = model.bank
+    assert torch.equal(raw(other, images, "tank_screw")[0], raw(model, images, "tank_screw")[0])
+    other.bank = replace(model.bank, features=model.bank.features * 3)
+    assert not torch.allclose(raw(other, images, "tank_screw")[0], raw(model, images, "tank_screw")[0], rtol=0.1)
+    other.bank = model.bank.for_category("tank_screw")
+    assert torch.equal(raw(other, images, "tank_screw")[0], raw(model, images, "tank_screw")[0])
+    with pytest.raises(BankError, match="no category 'pipe_staple'"):
+        raw(other, images, "pipe_staple")
+
+
+def test_a_bank_file_makes_a_model_ready(
+    model: FederatedPatchcore, tmp_path: Path, pictures: dict[str, torch.Tensor]
+) -> None:
+    loaded = build()
+    loaded.bank = MemoryBank.load(model.bank.save(tmp_path / "bank.safetensors"))
+    scores = raw(loaded, pictures["pipe_staple"], "pipe_staple")[0]
+    assert torch.equal(scores, raw(model, pictures["pipe_staple"], "pipe_staple")[0])
+
+
+def test_fitting_again_gives_equal_bytes(model: FederatedPatchcore, demo_root: Path, tmp_path: Path) -> None:
+    again = trained(tmp_path, AutoVI(demo_root))
+    assert again.bank.to_bytes() == model.bank.to_bytes()
+    assert again.post_processor.thresholds == model.post_processor.thresholds
+    engine(tmp_path).fit(again, datamodule=AutoVI(demo_root))
+    assert again.bank.to_bytes() == model.bank.to_bytes()
+
+
+def test_the_seed_decides_a_random_coreset(pictures: dict[str, torch.Tensor]) -> None:
+    banks = []
+    for seed in (0, 0, 1):
+        model = build(coreset="random", seed=seed)
+        model.training_step(batch_of(pictures["tank_screw"], ["tank_screw"] * 7))
+        model.fit()
+        banks.append(model.bank.to_bytes())
+    assert banks[0] == banks[1] != banks[2]
+
+
+def test_a_training_picture_that_is_not_finite_is_refused_by_name(pictures: dict[str, torch.Tensor]) -> None:
+    images = pictures["tank_screw"].clone()
+    images[3, 1, 20, 20] = float("nan")
+    model = build()
+    with pytest.raises(ValueError, match="Training picture 3 of category 'tank_screw' gives NaN or infinite features"):
+        model.training_step(batch_of(images, ["tank_screw"] * 7))
+
+
+def test_pictures_without_category_are_of_one(pictures: dict[str, torch.Tensor]) -> None:
+    model = build(coreset="random", post_processor=False)
+    model.training_step(ImageBatch(image=pictures["tank_screw"]))
+    model.fit()
+    assert model.bank.categories == ("default",)
+    images = pictures["tank_screw"][:2]
+    assert torch.equal(model(images).pred_score, raw(model, images, "default")[0])
+
+
+def test_a_model_of_one_category_predicts_a_plain_folder(demo_root: Path, tmp_path: Path) -> None:
+    model = trained(tmp_path, AutoVI(demo_root, ["tank_screw"]))
+    found = engine(tmp_path).predict(model, data_path=demo_root / "tank_screw/test/scratch")
+    known = engine(tmp_path).predict(model, datamodule=AutoVI(demo_root, ["tank_screw"]))
+    expected = {
+        path: float(score)
+        for batch in known
+        for path, score in zip(batch.image_path, batch.pred_score, strict=True)
+        if "/scratch/" in path
+    }
+    got = {str(batch.image_path[0]): float(batch.pred_score[0]) for batch in found}
+    assert got == pytest.approx(expected, abs=0.02)
+    assert len(got) == 2
+
+
+@pytest.mark.parametrize(
+    ("coreset", "budget", "rows"),
+    [
+        ("random", 10, 10),
+        ("k_center", 0.25, 7 * PATCHES // 4),
+        ("random", 10**6, 7 * PATCHES),
+        ({"class_path": "random"}, 5, 5),
+        ({"class_path": "anomalib_federated_plugins.coreset.random.RandomCoreset", "init_args": {}}, 7, 7),
+    ],
+)
+def test_coreset_and_budget(
+    pictures: dict[str, torch.Tensor], coreset: str | dict[str, object], budget: int | float, rows: int
+) -> None:
+    model = build(coreset=coreset, budget=budget)
+    model.training_step(batch_of(pictures["tank_screw"], ["tank_screw"] * 7))
+    model.fit()
+    assert len(model.bank) == rows
+
+
+def test_a_budget_counts_for_each_category(pictures: dict[str, torch.Tensor]) -> None:
+    model = build(coreset="random", budget=9)
+    images = torch.cat([pictures[name][:2] for name in CATEGORIES])
+    model.training_step(batch_of(images, [CATEGORIES[0]] * 2 + [CATEGORIES[1]] * 2))
+    model.fit()
+    assert {name: len(model.bank.for_category(name)) for name in CATEGORIES} == dict.fromkeys(CATEGORIES, 9)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"score": "mean"}, "no image score rule 'mean'"),
+        ({"budget": 0}, "coreset budget is 0"),
+        ({"budget": 1.5}, r"coreset budget is 1\.5"),
+        ({"coreset": "gone"}, "no coreset plugin named 'gone'"),
+        ({"coreset": {"class_path": "random", "init_args": {"budget": 6}}}, "gets budget twice"),
+        ({"false_alarm_rate": 2}, "false_alarm_rate is 2"),
+        ({"layer_scales": [1, 0]}, "layer_scales"),
+        ({"layer_scales": [1]}, "layer_scales"),
+        ({"image_size": (0, 64)}, "image_size"),
+    ],
+)
+def test_settings_that_cannot_work_are_refused(settings: dict[str, object], message: str) -> None:
+    with pytest.raises((ValueError, PluginError), match=message):
+        build(**settings)

@@ -1,0 +1,116 @@
+"""Image scores against plain numpy."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from scipy.ndimage import gaussian_filter
+
+from anomalib_federated.distances import squared_distances
+from anomalib_federated.models.image_score import ImageScore
+
+BATCH, DIM, ROWS = 3, 5, 20
+
+
+def score(
+    rule: str,
+    grid: np.ndarray,
+    *,
+    neighbors: int = 9,
+    bank: np.ndarray | None = None,
+    patches: np.ndarray | None = None,
+) -> np.ndarray:
+    """The score of a grid of distances; features only where the rule looks at them."""
+    batch, height, width = grid.shape
+    rows = torch.from_numpy(np.zeros((1, DIM)) if bank is None else bank)
+    embedding = torch.from_numpy(np.zeros((batch, height * width, DIM)) if patches is None else patches)
+    owners = squared_distances(embedding.flatten(0, 1), rows).argmin(1).reshape(batch, -1)
+
+    def search(queries: torch.Tensor, count: int) -> tuple[torch.Tensor, torch.Tensor]:
+        squared, indices = squared_distances(queries, rows).topk(count, dim=1, largest=False)
+        return squared.sqrt(), indices
+
+    distances = torch.from_numpy(grid).reshape(batch, 1, height, width)
+    result = ImageScore(rule, neighbors=neighbors).to(distances.dtype)(distances, owners, embedding, rows, search)
+    assert result.shape == (batch,)
+    return result.numpy()
+
+
+def grid_of(height: int, width: int, batch: int = BATCH) -> np.ndarray:
+    return np.random.default_rng(height * 100 + width).random((batch, height, width))
+
+
+def scene(seed: int, rows: int = ROWS) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    bank, patches = rng.normal(size=(rows, DIM)), rng.normal(size=(BATCH, 12, DIM))
+    grid = np.linalg.norm(patches[:, :, None] - bank, axis=3).min(2).reshape(BATCH, 3, 4)
+    return bank, patches, grid
+
+
+@pytest.mark.parametrize("size", [(1, 1), (3, 5), (16, 16)])
+def test_max(size: tuple[int, int]) -> None:
+    grid = grid_of(*size)
+    np.testing.assert_array_equal(score("max", grid), grid.max((1, 2)))
+
+
+@pytest.mark.parametrize(("height", "width"), [(1, 1), (5, 10), (10, 10), (1, 101), (10, 25), (20, 50), (94, 125)])
+def test_top_fraction(height: int, width: int) -> None:
+    grid = grid_of(height, width)
+    count = max(1, height * width // 100)
+    expected = -np.sort(-grid.reshape(BATCH, -1), axis=1)[:, :count].mean(1)
+    np.testing.assert_allclose(score("top_fraction", grid), expected, rtol=1e-10)
+
+
+def test_top_fraction_ignores_all_but_the_largest() -> None:
+    grid = np.zeros((1, 10, 25))
+    grid[0, 3, 4], grid[0, 9, 24], grid[0, 0, 0] = 5, 4, 1
+    assert score("top_fraction", grid) == pytest.approx([4.5])
+
+
+@pytest.mark.parametrize("size", [(16, 16), (9, 30), (3, 3), (1, 1)])
+def test_smoothed_max(size: tuple[int, int]) -> None:
+    grid = grid_of(*size)
+    expected = [gaussian_filter(each, 1.0, mode="nearest", truncate=4).max() for each in grid]
+    np.testing.assert_allclose(score("smoothed_max", grid), expected, rtol=1e-4)
+
+
+def test_smoothing_makes_one_noisy_patch_weigh_less_than_several() -> None:
+    noisy, defect = np.zeros((1, 12, 12)), np.zeros((1, 12, 12))
+    noisy[0, 6, 6], defect[0, 5:8, 5:8] = 2, 1
+    assert score("max", noisy) > score("max", defect)
+    assert score("smoothed_max", noisy) < score("smoothed_max", defect)
+
+
+@pytest.mark.parametrize("neighbors", [1, 2, 9, ROWS, 50])
+@pytest.mark.parametrize("seed", range(3))
+def test_reweighted(seed: int, neighbors: int) -> None:
+    bank, patches, grid = scene(seed)
+    expected = []
+    for features, distances in zip(patches, grid.reshape(BATCH, -1), strict=True):
+        worst = features[distances.argmax()]
+        owner = bank[np.linalg.norm(bank - worst, axis=1).argmin()]
+        # The owner is its own nearest row, so the first of these is the distance to itself.
+        support = bank[np.linalg.norm(bank - owner, axis=1).argsort()[:neighbors]]
+        weights = np.exp(np.linalg.norm(support - worst, axis=1))
+        expected.append((1 - weights[0] / weights.sum()) * distances.max())
+    got = score("reweighted", grid, neighbors=neighbors, bank=bank, patches=patches)
+    np.testing.assert_allclose(got, expected, rtol=1e-9, atol=1e-12)
+
+
+def test_reweighted_with_a_bank_of_one_row_cannot_tell_anything() -> None:
+    bank, patches, grid = scene(0, rows=1)
+    np.testing.assert_array_equal(score("reweighted", grid, bank=bank, patches=patches), 0)
+
+
+@pytest.mark.parametrize("rule", ["max", "smoothed_max", "top_fraction", "reweighted"])
+def test_a_picture_scores_the_same_alone_and_in_a_batch(rule: str) -> None:
+    bank, patches, grid = scene(4)
+    together = score(rule, grid, bank=bank, patches=patches)
+    alone = [score(rule, grid[i : i + 1], bank=bank, patches=patches[i : i + 1])[0] for i in range(BATCH)]
+    np.testing.assert_allclose(together, alone, rtol=1e-12)
+
+
+def test_unknown_rules_are_refused() -> None:
+    with pytest.raises(ValueError, match="no image score rule 'mean'; choose one of max, smoothed_max, top_fraction"):
+        ImageScore("mean")
