@@ -62,5 +62,5 @@ class FederatedCLI(AnomalibCLI):
     def _export_openvino(self, model: FederatedPatchcore, settings: dict[str, Any]) -> None:
         if settings.get("ckpt_path"):
             model = type(model).load_from_checkpoint(Path(settings["ckpt_path"]))
-        root = Path(settings.get("export_root") or self.engine.trainer.default_root_dir)
-        export_openvino(model, root / "openvino")
+        root = Path(settings.get("export_root") or self._get(self.config_init, "default_root_dir"))
+        export_openvino(model, root / "weights" / "openvino")

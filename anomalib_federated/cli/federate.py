@@ -23,6 +23,7 @@ def run(command: str, arguments: Sequence[str]) -> int:
     configure_logs()
     parser = _parser(command)
     config = parser.parse_args(list(arguments))
+    config.partitioner, config.strategy = _plugin(config.partitioner), _plugin(config.strategy)
     seed_everything(config.seed, verbose=False)
     objects = parser.instantiate_classes(config)
     output = Path(config.output)
@@ -39,6 +40,14 @@ def run(command: str, arguments: Sequence[str]) -> int:
     print_results(rows)
     Console().print(f"Results, banks and exported detectors lie in {output}.")
     return 0
+
+
+def _plugin(value: str | dict[str, Any]) -> str | dict[str, Any]:
+    """What the registry understands: jsonargparse puts ``--strategy.init_args.budget 9`` beside ``init_args``."""
+    if isinstance(value, str):
+        return value
+    overrides = {key: item for key, item in value.items() if key not in {"class_path", "init_args"}}
+    return {"class_path": value.get("class_path"), "init_args": {**(value.get("init_args") or {}), **overrides}}
 
 
 def _parser(command: str) -> ArgumentParser:

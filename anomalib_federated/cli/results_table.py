@@ -13,26 +13,25 @@ from anomalib_federated.evaluation import ResultRow
 
 
 def print_results(rows: Sequence[ResultRow]) -> None:
-    """Print a line per method and category, and per method the mean of the figures and the sum of rows and bytes."""
+    """Print a line per method and category; per method, the mean of the figures and the sum of rows and bytes."""
     table = Table(title="Results on the test pictures", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    table.add_column("method", no_wrap=True)
-    table.add_column("category", no_wrap=True)
+    table.add_column("method and category", no_wrap=True)
     for heading in ("image AUROC", "AP", "AUC-sPRO @0.05", "rows", "covering radius", "MB sent"):
-        table.add_column(heading, justify="right")
+        table.add_column(heading, justify="right", min_width=max(map(len, heading.split())))
     for method in dict.fromkeys(row.method for row in rows):
         own = [row for row in rows if row.method == method]
+        table.add_row(f"[bold]{method}")
         for row in own:
-            table.add_row(*_cells(method if row is own[0] else "", row.category, [row]))
+            table.add_row(*_cells(f"  {row.category}", [row]))
         if len(own) > 1:
-            table.add_row(*_cells("", "mean or sum", own), style="bold")
+            table.add_row(*_cells("  mean or sum", own), style="bold")
         table.add_section()
     Console().print(table)
 
 
-def _cells(method: str, category: str, rows: Sequence[ResultRow]) -> list[str]:
+def _cells(label: str, rows: Sequence[ResultRow]) -> list[str]:
     return [
-        method,
-        category,
+        label,
         _mean([row.image_auroc for row in rows]),
         _mean([row.average_precision for row in rows]),
         _mean([row.auspro["0.05"] if row.auspro else None for row in rows]),

@@ -112,6 +112,11 @@ class AutoVI(AnomalibDataModule):
         return self.requested
 
     @property
+    def name(self) -> str:
+        """Name of the data folder: anomalib keeps pictures of equal name apart by what follows it in their paths."""
+        return self.root.resolve().name
+
+    @property
     def category(self) -> str:
         """Names of the categories in one word, for result folders."""
         return "-".join(self.categories)

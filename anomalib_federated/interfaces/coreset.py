@@ -46,6 +46,9 @@ class Coreset(ABC):
             raise ValueError(msg)
         self.budget = budget
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(budget={self.budget})"
+
     @abstractmethod
     def select(self, features: Tensor, *, seed: int = 0, start: int | None = None) -> Selection:
         """Choose rows.

@@ -138,9 +138,16 @@ def test_damaged_files_are_refused_by_name_or_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "pixels", [b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIH\xe9\xc8" + bytes(30), b"BM" + bytes(12) + b"\x28" + bytes(60)]
+    ("suffix", "old", "new"),
+    [
+        # Pillow raises ValueError and DecompressionBombError, neither of which names the file.
+        ("png", b"\x00\x00\x00\rIHDR", b"\x00\x00\x00\x05IHDR"),
+        ("bmp", b"\x08\x00\x00\x00\x06\x00\x00\x00", b"\xff\xff\xff\x00\xff\xff\xff\x00"),
+    ],
 )
-def test_damage_that_pillow_reports_in_other_ways(tmp_path: Path, pixels: bytes) -> None:
-    (tmp_path / "mask.png").write_bytes(pixels)
-    with pytest.raises(MaskError, match="cannot be read as an image"):
-        read_one(tmp_path / "mask.png")
+def test_damage_that_pillow_reports_in_other_ways(tmp_path: Path, suffix: str, old: bytes, new: bytes) -> None:
+    path = save(tmp_path / f"mask.{suffix}", np.where(AREA, 255, 0))
+    assert path.read_bytes().count(old) == 1
+    path.write_bytes(path.read_bytes().replace(old, new))
+    with pytest.raises(MaskError, match=f"mask.{suffix} cannot be read as an image"):
+        read_one(path)

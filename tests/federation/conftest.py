@@ -4,6 +4,7 @@ import pytest
 import torch
 from pandas import DataFrame
 
+from anomalib_federated.backbones import Backbone
 from anomalib_federated.data.dataset import InspectionDataset
 from anomalib_federated.federation import Agreement, Site
 from anomalib_federated.models.patch_collection import PatchCollection
@@ -14,8 +15,6 @@ COLUMNS = ["image_path", "name", "category", "split", "label", "label_index", "m
 
 @pytest.fixture(scope="session")
 def extractor():
-    from anomalib_federated.backbones import Backbone
-
     return PatchFeatureExtractor(Backbone(), image_size=(64, 64))
 
 

@@ -6,6 +6,7 @@ import pytest
 import torch
 from flwr.app import ArrayRecord, ConfigRecord, Message, MessageType, MetricRecord, RecordDict
 from flwr.clientapp import ClientApp
+from flwr.supercore.run import Run
 
 from anomalib_federated import messages
 from anomalib_federated.bank import BankError, MemoryBank
@@ -96,7 +97,9 @@ def test_replies_in_any_order_give_the_same_bank(sites, agreement):
     expected = run_federation(grid_of(sites), FederatedCoreset(budget=4), agreement).bank.to_bytes()
     for order in ([2, 1, 0], [1, 2, 0]):
         grid = ReorderingGrid(grid_of(sites), order)
-        assert run_federation(grid, FederatedCoreset(budget=4), agreement).bank.to_bytes() == expected
+        result = run_federation(grid, FederatedCoreset(budget=4), agreement)
+        assert result.bank.to_bytes() == expected
+        assert list(result.bytes_sent) == ["north", "south", "west"]
     renumbered = grid_of([sites[2], sites[0], sites[1]])
     assert run_federation(renumbered, FederatedCoreset(budget=4), agreement).bank.to_bytes() == expected
 
@@ -174,8 +177,6 @@ def test_a_run_must_be_set_before_it_is_read():
     grid = InProcessGrid(ClientApp(), {})
     with pytest.raises(RuntimeError, match="call set_run first"):
         _ = grid.run
-    from flwr.supercore.run import Run
-
     run = Run.create_empty(3)
     grid.set_run(run)
     assert grid.run is run

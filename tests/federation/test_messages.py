@@ -4,11 +4,13 @@ import json
 
 import pytest
 import torch
-from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MessageType, MetricRecord, RecordDict
+from flwr.app import Array, ArrayRecord, ConfigRecord, MessageType, MetricRecord, RecordDict
+from flwr.clientapp import ClientApp
+from flwr.common.serde import recorddict_from_proto, recorddict_to_proto
 
 from anomalib_federated import messages
 from anomalib_federated.bank import BankError, MemoryBank
-from anomalib_federated.federation import Agreement
+from anomalib_federated.federation import Agreement, InProcessGrid
 from anomalib_federated.messages import MessageError
 from anomalib_federated.testing import example_bank
 
@@ -47,8 +49,6 @@ def test_categories_arrive_in_alphabetical_order():
 
 
 def test_the_bytes_survive_flowers_own_serialisation():
-    from flwr.common.serde import recorddict_from_proto, recorddict_to_proto
-
     content = RecordDict({messages.BANK: messages.bank_to_arrays(two_categories())})
     again = recorddict_from_proto(recorddict_to_proto(content))
     assert messages.bank_from_arrays(again[messages.BANK], source="a").to_bytes() == two_categories().to_bytes()
@@ -89,7 +89,7 @@ def test_damaged_bytes_are_refused_with_their_source(data):
 @pytest.fixture
 def message():
     content = RecordDict({messages.CONFIG: ConfigRecord({"name": "x", "number": 3}), messages.SITE: MetricRecord()})
-    return Message(content, dst_node_id=7, message_type=MessageType.TRAIN)
+    return InProcessGrid(ClientApp(), {7: {}}).create_message(content, MessageType.TRAIN, 7, "")
 
 
 def test_record_gives_the_record(message):

@@ -1,0 +1,170 @@
+"""The commands, called as a user calls them."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from anomalib_federated.bank import MemoryBank
+from anomalib_federated.cli.main import COMMANDS, main
+
+REPOSITORY = Path(__file__).parents[2]
+CONFIGS = REPOSITORY / "configs"
+
+
+def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as exit_info:
+        main(["--help"])
+    assert exit_info.value.code == 0
+    text = capsys.readouterr().out
+    assert all(command in text for command in COMMANDS)
+    assert max(map(len, text.splitlines())) <= 80
+
+
+def test_an_unknown_command_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as exit_info:
+        main(["fedrate"])
+    assert exit_info.value.code == 2
+    assert "fedrate" in capsys.readouterr().err
+
+
+def test_plugins_lists_them_with_their_distribution(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "160")
+    assert main(["plugins"]) == 0
+    text = capsys.readouterr().out
+    for name in ("k_center", "random", "federated_coreset", "concatenate", "iid", "category", "by_pattern"):
+        assert name in text
+    assert "anomalib-federated 0.1.0" in text
+
+
+def federate(demo_root: Path, output: Path, *arguments: str, config: str = "iid") -> int:
+    return main(
+        [
+            "federate",
+            "--config",
+            str(CONFIGS / "federated" / f"{config}.yaml"),
+            f"--data.root={demo_root}",
+            "--data.categories=[pipe_staple,tank_screw]",
+            f"--output={output}",
+            "--model.budget=60",
+            "--strategy.init_args.budget=80",
+            *arguments,
+        ]
+    )
+
+
+@pytest.fixture(scope="module")
+def federated(demo_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    output = tmp_path_factory.mktemp("federated")
+    assert federate(demo_root, output, "--partitioner.sites=3") == 0
+    return output
+
+
+def test_federate_writes_the_agreed_files(federated: Path) -> None:
+    rows = json.loads((federated / "results.json").read_text())
+    assert [(row["method"], row["category"]) for row in rows] == [
+        (method, category) for method in ("centralised", "federated") for category in ("pipe_staple", "tank_screw")
+    ]
+    for row in rows:
+        assert set(row) == {
+            "method", "category", "image_auroc", "average_precision", "auspro", "bank_rows", "covering_radius",
+            "bytes_sent",
+        }  # fmt: skip
+        assert set(row["auspro"]) == {"0.01", "0.05", "0.1", "0.3", "1.0"}
+        assert (row["bytes_sent"] > 0) == (row["method"] == "federated")
+        assert (federated / row["method"] / "openvino" / row["category"] / "model.xml").is_file()
+    bank = MemoryBank.load(federated / "federated" / "bank.safetensors")
+    assert bank.categories == ("pipe_staple", "tank_screw")
+    assert len(bank) == 160
+    assert len(bank.contributions) == 6
+
+
+def test_the_same_seed_gives_the_same_bank_and_figures(federated: Path, demo_root: Path, tmp_path: Path) -> None:
+    assert federate(demo_root, tmp_path, "--partitioner.sites=3", "--no-centralised") == 0
+    again, first = (folder / "federated" / "bank.safetensors" for folder in (tmp_path, federated))
+    assert again.read_bytes() == first.read_bytes()
+    rows = json.loads((federated / "results.json").read_text())
+    assert json.loads((tmp_path / "results.json").read_text()) == [row for row in rows if row["method"] == "federated"]
+
+
+def test_the_saved_configuration_runs_again(federated: Path, tmp_path: Path) -> None:
+    output = tmp_path / "again"
+    assert main(["federate", "--config", str(federated / "config.yaml"), f"--output={output}", "--no-centralised"]) == 0
+    banks = (folder / "federated" / "bank.safetensors" for folder in (federated, output))
+    assert len({bank.read_bytes() for bank in banks}) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        (["--strategy=federated_corset"], "Did you mean 'federated_coreset'"),
+        (["--model.coreset=k_centre"], "Did you mean 'k_center'"),
+        (["--data.categories=[brake]"], "There is no category 'brake'"),
+        (["--data.root=/nowhere"], "There is no category"),
+        (["--partitioner.sites=999"], "cannot be shared among 999 sites"),
+    ],
+)
+def test_mistakes_are_told_in_one_sentence(
+    demo_root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], problem: str
+) -> None:
+    assert federate(demo_root, tmp_path / "out", *arguments, "--no-centralised") == 1
+    message = capsys.readouterr().err.strip().splitlines()[-1]
+    assert message.startswith("anomalib-federated federate: ")
+    assert problem in message
+    assert not (tmp_path / "out" / "results.json").exists()
+
+
+def test_category_and_pattern_partitions_run(demo_root: Path, tmp_path: Path) -> None:
+    assert federate(demo_root, tmp_path / "category", "--no-centralised", config="category") == 0
+    bank = MemoryBank.load(tmp_path / "category" / "federated" / "bank.safetensors")
+    assert {"station_1", "station_2", "quality_control"} == set(bank.sites)
+    pattern = r"--partitioner.pattern=^(?P<site>s\d)_"
+    assert federate(demo_root, tmp_path / "pattern", "--no-centralised", pattern, config="magnetic_tile") == 0
+    bank = MemoryBank.load(tmp_path / "pattern" / "federated" / "bank.safetensors")
+    assert set(bank.sites) <= {"s1", "s2", "s3", "s4", "s5"}
+
+
+def test_train_test_predict_export_behave_as_anomalibs(demo_root: Path, tmp_path: Path) -> None:
+    config = [
+        "--config",
+        str(CONFIGS / "centralised" / "autovi.yaml"),
+        "--model.budget=60",
+        "--trainer.accelerator=cpu",
+    ]
+    data = [f"--data.root={demo_root}", "--data.categories=[tank_screw]"]
+    assert main(["train", *config, *data, f"--default_root_dir={tmp_path}"]) == 0
+    (checkpoint,) = tmp_path.glob(f"FederatedPatchcore/{demo_root.name}/tank_screw/v0/weights/lightning/*.ckpt")
+    overlays = list(tmp_path.glob("FederatedPatchcore/*/tank_screw/v0/images/**/*.png"))
+    tested = list((demo_root / "tank_screw" / "test").rglob("*.png"))
+    assert len(overlays) == len(tested)
+    for command in ("validate", "test", "predict"):
+        assert main([command, *config, *data, f"--ckpt_path={checkpoint}", f"--default_root_dir={tmp_path}"]) == 0
+    export = [f"--ckpt_path={checkpoint}", "--export_type=openvino", f"--export_root={tmp_path / 'station'}"]
+    assert main(["export", *config, *export]) == 0
+    model = tmp_path / "station" / "weights" / "openvino" / "tank_screw"
+    assert main(["inspect", "--model", str(model), "--input", str(demo_root), "--output", str(tmp_path / "seen")]) == 0
+
+
+@pytest.mark.parametrize("config", sorted(CONFIGS.rglob("*.yaml")), ids=lambda path: path.stem)
+def test_every_configuration_parses(config: Path) -> None:
+    command = "federate" if config.parent.name == "federated" else "train"
+    code = f"""
+import sys
+from anomalib_federated.cli import federate, anomalib
+if {command!r} == "federate":
+    federate._parser("federate").parse_args(["--config", {str(config)!r}])
+else:
+    cli = anomalib.FederatedCLI.__new__(anomalib.FederatedCLI)
+    cli.subcommand_parsers, cli.subcommand_method_arguments = {{}}, {{}}
+    cli.parser = cli.init_parser()
+    cli.add_subcommands()
+    cli.parser.parse_args(["train", "--config", {str(config)!r}])
+"""
+    subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=True, env={**os.environ, "HF_HUB_OFFLINE": "1"})

@@ -1,0 +1,144 @@
+"""The exported graph against torch and against anomalib's own inferencer, on real processes and pictures."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import openvino as ov
+import pytest
+import torch
+from anomalib.deploy import OpenVINOInferencer
+
+from anomalib_federated.data import AutoVI
+from anomalib_federated.deploy import export
+from anomalib_federated.deploy.export import ExportError, export_openvino
+from anomalib_federated.deploy.station import Station, read_image
+from anomalib_federated.evaluation import calibrate
+from anomalib_federated.evaluation.experiment import train_centralised
+from anomalib_federated.models import FederatedPatchcore
+
+
+@pytest.fixture(scope="module")
+def datamodule(demo_root: Path) -> AutoVI:
+    datamodule = AutoVI(demo_root)
+    datamodule.setup()
+    return datamodule
+
+
+def trained(datamodule: AutoVI, **settings: object) -> FederatedPatchcore:
+    model = FederatedPatchcore(budget=100, visualizer=False, **settings)
+    model.bank = train_centralised(model, datamodule)
+    calibrate(model, datamodule.val_data)
+    return model.eval()
+
+
+@pytest.fixture(scope="module")
+def model(datamodule: AutoVI) -> FederatedPatchcore:
+    return trained(datamodule)
+
+
+@pytest.fixture(scope="module")
+def exported(model: FederatedPatchcore, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("openvino")
+    export_openvino(model, root)
+    return root
+
+
+def test_the_station_gives_torchs_verdict_on_every_test_picture(
+    model: FederatedPatchcore, exported: Path, datamodule: AutoVI
+) -> None:
+    for category in datamodule.categories:
+        station = Station(exported / category)
+        for path in datamodule.test_data.of_category(category).samples["image_path"]:
+            pixels = read_image(Path(path))
+            with torch.inference_mode():
+                expected = model(torch.from_numpy(pixels).permute(2, 0, 1)[None].float() / 255, category)
+            verdict = station.inspect(pixels)
+            assert verdict.anomalous == bool(expected.pred_label)
+            assert verdict.score == pytest.approx(float(expected.pred_score), abs=1e-5)
+            np.testing.assert_allclose(verdict.anomaly_map, expected.anomaly_map[0, 0].numpy(), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"score": "max"},
+        {"score": "top_fraction"},
+        {"score": "reweighted"},
+        {"keep_aspect_ratio": True},
+        {"image_size": None},
+        {"image_size": (96, 160), "layer_scales": [1.0, 1.0]},
+    ],
+    ids=str,
+)
+def test_every_option_exports_for_any_batch_and_size(
+    datamodule: AutoVI, tmp_path: Path, settings: dict[str, object]
+) -> None:
+    model = trained(datamodule, **settings)
+    export_openvino(model, tmp_path)
+    # Left alone, OpenVINO computes in bfloat16 where the processor can, and scores shift in the third digit.
+    settings = {"INFERENCE_PRECISION_HINT": "f32"}
+    compiled = ov.Core().compile_model(tmp_path / "tank_screw" / "model.xml", "CPU", settings)
+    generator = torch.Generator().manual_seed(1)
+    for batch, height, width in ((1, 101, 203), (3, 240, 320)):
+        images = torch.rand(batch, 3, height, width, generator=generator)
+        with torch.inference_mode():
+            expected = model(images, "tank_screw")
+        answer = compiled([images.numpy()])
+        np.testing.assert_allclose(answer["pred_score"], expected.pred_score.numpy(), atol=1e-5)
+        np.testing.assert_allclose(answer["anomaly_map"], expected.anomaly_map.numpy(), atol=1e-5)
+        np.testing.assert_array_equal(answer["pred_label"], expected.pred_label.numpy())
+
+
+def test_anomalibs_own_inferencer_runs_it(
+    exported: Path, model: FederatedPatchcore, datamodule: AutoVI, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)  # the inferencer writes a cache where it stands
+    path = datamodule.test_data.of_category("tank_screw").samples["image_path"][0]
+    inferencer = OpenVINOInferencer(
+        exported / "tank_screw" / "model.xml", config={"INFERENCE_PRECISION_HINT": "f32", "CACHE_DIR": ""}
+    )
+    prediction = inferencer.predict(path)
+    with torch.inference_mode():
+        expected = model(torch.from_numpy(read_image(Path(path))).permute(2, 0, 1)[None].float() / 255, "tank_screw")
+    assert float(np.squeeze(prediction.pred_score)) == pytest.approx(float(expected.pred_score), abs=1e-5)
+
+
+def test_the_manifest_says_what_was_exported(exported: Path, model: FederatedPatchcore) -> None:
+    graph = ov.Core().read_model(exported / "tank_screw" / "model.xml")
+    manifest = json.loads(graph.get_rt_info(["anomalib_federated", "manifest"]).astype(str))
+    assert manifest["category"] == "tank_screw"
+    assert manifest["bank_rows"] == 100
+    assert manifest["image_threshold"] == model.post_processor.thresholds["tank_screw"].image
+    assert manifest["parity"]["verdict_flips"] == 0
+
+
+def test_a_model_without_threshold_is_refused(datamodule: AutoVI, tmp_path: Path) -> None:
+    model = FederatedPatchcore(budget=10, visualizer=False)
+    model.bank = train_centralised(model, datamodule)
+    with pytest.raises(ExportError, match="no threshold for pipe_staple, tank_screw"):
+        export_openvino(model, tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_export_that_differs_from_torch_is_refused_and_leaves_the_old_one(
+    model: FederatedPatchcore, exported: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = (exported / "pipe_staple" / "model.bin").read_bytes()
+    fill_in = export._fill_in
+    monkeypatch.setattr(
+        export, "_fill_in", lambda template, constants: fill_in(template, [constants[0] * 1.1, *constants[1:]])
+    )
+    with pytest.raises(ExportError, match=r"pipe_staple.*differs from torch"):
+        export_openvino(model, exported)
+    assert (exported / "pipe_staple" / "model.bin").read_bytes() == before
+    assert sorted(folder.name for folder in exported.iterdir()) == ["pipe_staple", "tank_screw"]
+
+
+def test_exporting_again_replaces(model: FederatedPatchcore, tmp_path: Path) -> None:
+    (tmp_path / "tank_screw").mkdir()
+    (tmp_path / "tank_screw" / "stale.txt").write_text("old")
+    export_openvino(model, tmp_path)
+    assert sorted(path.name for path in (tmp_path / "tank_screw").iterdir()) == ["model.bin", "model.xml"]
