@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 
 from anomalib_federated.bank.validation import check_name, refuse
@@ -42,3 +43,30 @@ class Contribution:
         radius = self.covering_radius
         if not isinstance(radius, int | float) or not 0 <= radius <= sys.float_info.max:
             refuse(f"contribution of site '{self.site}', category '{self.category}': covering_radius is {radius!r}")
+
+
+def check_contributions(
+    items: Sequence[Contribution],
+    pairs: Set[tuple[str, str]],
+    *,
+    categories: Sequence[str],
+    sites: Sequence[str],
+) -> None:
+    """Refuse contributions that repeat, name what the bank does not hold, or leave out who sent some rows.
+
+    Args:
+        items: A bank's contributions.
+        pairs: The (site, category) of its rows.
+        categories: The bank's categories.
+        sites: The bank's sites.
+    """
+    seen: set[tuple[str, str]] = set()
+    for item in items:
+        if item.category not in categories or item.site not in sites:
+            refuse(f"a contribution names site '{item.site}', category '{item.category}', which the bank does not hold")
+        if (item.site, item.category) in seen:
+            refuse(f"site '{item.site}' contributes category '{item.category}' twice")
+        seen.add((item.site, item.category))
+    if missing := sorted(pairs - seen):
+        site, category = missing[0]
+        refuse(f"there is no contribution for the rows of site '{site}', category '{category}'")

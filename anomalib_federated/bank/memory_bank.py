@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from anomalib_federated.bank import file
-from anomalib_federated.bank.contribution import Contribution
+from anomalib_federated.bank.contribution import Contribution, check_contributions
 from anomalib_federated.bank.feature_space import FeatureSpace
 from anomalib_federated.bank.validation import (
     BankError,
@@ -44,7 +44,7 @@ class MemoryBank:
         categories: Names of the categories; each has at least one row.
         sites: Names of the sites.
         space: What decides the feature space; banks of different spaces cannot be merged.
-        contributions: What each site saw of each category.
+        contributions: What each site saw of each category; there is one for every site and category with rows.
         coresets: Per category, the method that chose the rows of *this* bank.
         covering_radius: Per category, the measured largest distance of a training patch of any contributing site to its
             nearest row of *this* bank, in the full feature space. A category is absent where nobody measured it.
@@ -82,13 +82,19 @@ class MemoryBank:
         empty = sorted(set(range(len(self.categories))) - set(torch.unique(self.row_category).tolist()))
         if empty:
             refuse(f"category '{self.categories[empty[0]]}' has no row; leave it out or build its bank again")
-        _check_contributions(self.contributions, self.categories, self.sites)
+        pairs = {(self.sites[i], self.categories[j]) for i, j in self._row_pairs()}
+        check_contributions(self.contributions, pairs, categories=self.categories, sites=self.sites)
         if set(self.coresets) != set(self.categories):
             refuse(f"coresets name {sorted(self.coresets)}, but the bank holds {sorted(self.categories)}")
         check_methods(self.coresets)
         for category, radius in self.covering_radius.items():
             if category not in self.categories or not 0 <= radius < float("inf"):
                 refuse(f"covering_radius of category {category!r} is {radius!r}")
+
+    def _row_pairs(self) -> list[list[int]]:
+        """The pairs of site and category that have rows."""
+        pairs: list[list[int]] = torch.unique(torch.stack([self.row_site, self.row_category]), dim=1).T.tolist()
+        return pairs
 
     def __len__(self) -> int:
         return len(self.features)
@@ -294,16 +300,6 @@ class MemoryBank:
             coresets=dict(meta["coresets"]),
             covering_radius={str(key): float(value) for key, value in meta["covering_radius"].items()},
         )
-
-
-def _check_contributions(items: Sequence[Contribution], categories: Sequence[str], sites: Sequence[str]) -> None:
-    seen = set()
-    for item in items:
-        if item.category not in categories or item.site not in sites:
-            refuse(f"a contribution names site '{item.site}', category '{item.category}', which the bank does not hold")
-        if (item.site, item.category) in seen:
-            refuse(f"site '{item.site}' contributes category '{item.category}' twice")
-        seen.add((item.site, item.category))
 
 
 def _reindex(index: Tensor, old: Sequence[str], new: Sequence[str]) -> Tensor:

@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 
 FEATURE_DTYPES = (torch.float32, torch.float16)
+MAX_FEATURE = 1e15
+"""Larger features could overflow when they are squared and summed in float32."""
 MAX_NAME_LENGTH = 200
 
 
@@ -26,6 +28,9 @@ def check_name(field: str, name: object) -> None:
     """Refuse anything but a short printable name."""
     if not isinstance(name, str) or not name.strip() or not name.isprintable() or len(name) > MAX_NAME_LENGTH:
         refuse(f"{field} must be a printable name of 1 to {MAX_NAME_LENGTH} characters, got {str(name)[:50]!r}")
+    # Results are written to folders of these names.
+    if name.startswith(".") or set(name) & set("/\\:"):
+        refuse(f"{field} must be usable as the name of a folder, got {name[:50]!r}")
 
 
 def check_names(field: str, names: Sequence[str]) -> None:
@@ -51,11 +56,10 @@ def check_features(features: Tensor, dim: int) -> None:
         refuse("it has no row")
     if features.shape[1] != dim:
         refuse(f"features have {features.shape[1]} dimensions, but the feature space says {dim}")
-    broken = (~torch.isfinite(features)).any(1)
+    broken = ~(torch.isfinite(features) & (features.abs() <= MAX_FEATURE)).all(1)
     if bool(broken.any()):
-        refuse(
-            f"row {int(broken.nonzero()[0])} of features holds a NaN or infinite value ({int(broken.sum())} such rows)"
-        )
+        first, count = int(broken.nonzero()[0]), int(broken.sum())
+        refuse(f"row {first} of features holds a NaN, infinite or absurdly large value ({count} such rows)")
 
 
 def check_index(field: str, index: Tensor, n: int, count: int) -> None:

@@ -37,6 +37,7 @@ class BankStrategy(Strategy):
     def __init__(self, *, seed: int = 0) -> None:
         self.seed = seed
         self.bytes_received: dict[str, dict[str, int]] = {}
+        self._asked: list[int] = []
 
     @abstractmethod
     def aggregate(self, banks: Sequence[MemoryBank]) -> MemoryBank:
@@ -46,7 +47,8 @@ class BankStrategy(Strategy):
             banks: One bank per site, in the order of the sites' names, all of one feature space; not changed.
 
         Returns:
-            A bank of the same feature space, with rows of every category that a site sent.
+            A bank of the same feature space, with rows of every category that a site sent, whose weights add up to
+            the patches that those rows stood for.
         """
 
     def merge(self, banks: Iterable[MemoryBank]) -> MemoryBank:
@@ -67,7 +69,7 @@ class BankStrategy(Strategy):
 
     def summary(self) -> None:
         """Log the strategy's name and settings."""
-        settings = {key: value for key, value in vars(self).items() if key != "bytes_received"}
+        settings = {name: value for name, value in vars(self).items() if not name.startswith(("_", "bytes_"))}
         logger.info("Strategy %s with %s", type(self).__name__, settings)
 
     def configure_train(
@@ -110,23 +112,27 @@ class BankStrategy(Strategy):
         radius: dict[str, float] = {}
         for site, reply in self._by_site(replies):
             for category, value in messages.record(reply, messages.RADIUS, MetricRecord).items():
-                if not isinstance(value, float) or not 0 <= value < float("inf"):
+                known = any(category in sent for sent in self.bytes_received.values())
+                if not known or not isinstance(value, float) or not 0 <= value < float("inf"):
                     msg = f"Site '{site}' reports {value!r} as covering radius of '{category}'."
                     raise FederationError(msg)
                 radius[category] = max(value, radius.get(category, 0.0))
         return MetricRecord(dict(radius))
 
-    @staticmethod
-    def _to_all_nodes(kind: str, arrays: ArrayRecord, config: ConfigRecord, grid: Grid) -> list[Message]:
+    def _to_all_nodes(self, kind: str, arrays: ArrayRecord, config: ConfigRecord, grid: Grid) -> list[Message]:
+        self._asked = sorted(grid.get_node_ids())
+        if not self._asked:
+            msg = "No site is connected, so there is nothing to aggregate."
+            raise FederationError(msg)
         content = RecordDict({messages.BANK: arrays, messages.CONFIG: config})
-        return [
-            Message(content=content, dst_node_id=node_id, message_type=kind) for node_id in sorted(grid.get_node_ids())
-        ]
+        return [Message(content=content, dst_node_id=node_id, message_type=kind) for node_id in self._asked]
 
-    @staticmethod
-    def _by_site(replies: Iterable[Message]) -> list[tuple[str, Message]]:
+    def _by_site(self, replies: Iterable[Message]) -> list[tuple[str, Message]]:
         """Replies with their site's name, in the order of names: arrival order must not matter."""
-        named = []
+        replies, named = list(replies), []
+        if silent := sorted(set(self._asked) - {reply.metadata.src_node_id for reply in replies}):
+            msg = f"{len(silent)} of {len(self._asked)} nodes did not answer in time: {', '.join(map(str, silent))}."
+            raise FederationError(msg)
         for reply in replies:
             if reply.has_error():
                 msg = f"Node {reply.metadata.src_node_id} failed: {reply.error.reason}"

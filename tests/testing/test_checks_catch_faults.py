@@ -3,6 +3,7 @@
 import math
 import random
 from dataclasses import replace
+from itertools import product
 
 import numpy as np
 import pytest
@@ -16,6 +17,8 @@ from anomalib_federated_plugins.partitioner.iid import IIDPartitioner
 from anomalib_federated_plugins.strategy.concatenate import Concatenate
 
 FAULTS = []
+
+ROW_FIELDS = ("features", "row_category", "row_site", "weights")
 
 
 def fault(kind, check):
@@ -284,14 +287,21 @@ class AddsNoise(Concatenate):
 
 @fault("strategy", "rows_are_rows_that_a_site_sent")
 class ForgetsTheSites(Concatenate):
-    aggregate = with_merged(lambda merged: replace(merged, row_site=torch.zeros_like(merged.row_site)))
+    def aggregate(self, banks):
+        merged = MemoryBank.merge(banks)
+        everybody_has_all = tuple(
+            replace(merged.contributions[0], site=site, category=category)
+            for site, category in product(merged.sites, merged.categories)
+        )
+        return replace(merged, row_site=torch.zeros_like(merged.row_site), contributions=everybody_has_all)
 
 
 @fault("strategy", "rows_are_rows_that_a_site_sent")
 class Repeats(Concatenate):
     def aggregate(self, banks):
         merged = MemoryBank.merge(banks)
-        return MemoryBank.merge([merged, replace(merged.select(torch.tensor([0])), contributions=())])
+        twice = {name: torch.cat([getattr(merged, name), getattr(merged, name)[:1]]) for name in ROW_FIELDS}
+        return replace(merged, **twice)
 
 
 @fault("strategy", "one_bank_gives_rows_of_that_bank")
