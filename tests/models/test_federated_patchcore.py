@@ -8,14 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from anomalib.data import ImageBatch
 from anomalib.engine import Engine
 
 from anomalib_federated.bank import BankError, MemoryBank
 from anomalib_federated.data import AutoVI
-from anomalib_federated.data.batch import InspectionBatch
 from anomalib_federated.models import FederatedPatchcore
-from anomalib_federated.registry import PluginError
 
 CATEGORIES = ("pipe_staple", "tank_screw")
 SETTINGS = {"image_size": (64, 64), "budget": 40, "visualizer": False}
@@ -72,10 +69,6 @@ def raw(model: FederatedPatchcore, images: torch.Tensor, category: str) -> tuple
     with torch.no_grad():
         result = model.predict_batch(model.pre_processor.transform(images), [category] * len(images))
     return result.pred_score, result.anomaly_map
-
-
-def batch_of(images: torch.Tensor, categories: list[str]) -> InspectionBatch:
-    return InspectionBatch(image=images, category=categories)
 
 
 def test_training_gives_a_bank_and_thresholds_for_every_category(model: FederatedPatchcore) -> None:
@@ -178,11 +171,6 @@ def test_without_bank_nothing_is_scored() -> None:
         model.predict_batch(torch.rand(1, 3, 64, 64), ["tank_screw"])
 
 
-def test_without_training_pictures_there_is_nothing_to_fit() -> None:
-    with pytest.raises(ValueError, match="Site 'here' has no training picture"):
-        build(site="here").fit()
-
-
 def test_categories_are_checked(model: FederatedPatchcore) -> None:
     images = torch.rand(1, 3, 64, 64)
     with pytest.raises(BankError, match="no category 'door', only pipe_staple, tank_screw"):
@@ -247,33 +235,6 @@ def test_fitting_again_gives_equal_bytes(model: FederatedPatchcore, demo_root: P
     assert again.bank.to_bytes() == model.bank.to_bytes()
 
 
-def test_the_seed_decides_a_random_coreset(pictures: dict[str, torch.Tensor]) -> None:
-    banks = []
-    for seed in (0, 0, 1):
-        model = build(coreset="random", seed=seed)
-        model.training_step(batch_of(pictures["tank_screw"], ["tank_screw"] * 7))
-        model.fit()
-        banks.append(model.bank.to_bytes())
-    assert banks[0] == banks[1] != banks[2]
-
-
-def test_a_training_picture_that_is_not_finite_is_refused_by_name(pictures: dict[str, torch.Tensor]) -> None:
-    images = pictures["tank_screw"].clone()
-    images[3, 1, 20, 20] = float("nan")
-    model = build()
-    with pytest.raises(ValueError, match="Training picture 3 of category 'tank_screw' gives NaN or infinite features"):
-        model.training_step(batch_of(images, ["tank_screw"] * 7))
-
-
-def test_pictures_without_category_are_of_one(pictures: dict[str, torch.Tensor]) -> None:
-    model = build(coreset="random", post_processor=False)
-    model.training_step(ImageBatch(image=pictures["tank_screw"]))
-    model.fit()
-    assert model.bank.categories == ("default",)
-    images = pictures["tank_screw"][:2]
-    assert torch.equal(model(images).pred_score, raw(model, images, "default")[0])
-
-
 def test_a_model_of_one_category_predicts_a_plain_folder(demo_root: Path, tmp_path: Path) -> None:
     model = trained(tmp_path, AutoVI(demo_root, ["tank_screw"]))
     found = engine(tmp_path).predict(model, data_path=demo_root / "tank_screw/test/scratch")
@@ -287,49 +248,3 @@ def test_a_model_of_one_category_predicts_a_plain_folder(demo_root: Path, tmp_pa
     got = {str(batch.image_path[0]): float(batch.pred_score[0]) for batch in found}
     assert got == pytest.approx(expected, abs=0.02)
     assert len(got) == 2
-
-
-@pytest.mark.parametrize(
-    ("coreset", "budget", "rows"),
-    [
-        ("random", 10, 10),
-        ("k_center", 0.25, 7 * PATCHES // 4),
-        ("random", 10**6, 7 * PATCHES),
-        ({"class_path": "random"}, 5, 5),
-        ({"class_path": "anomalib_federated_plugins.coreset.random.RandomCoreset", "init_args": {}}, 7, 7),
-    ],
-)
-def test_coreset_and_budget(
-    pictures: dict[str, torch.Tensor], coreset: str | dict[str, object], budget: int | float, rows: int
-) -> None:
-    model = build(coreset=coreset, budget=budget)
-    model.training_step(batch_of(pictures["tank_screw"], ["tank_screw"] * 7))
-    model.fit()
-    assert len(model.bank) == rows
-
-
-def test_a_budget_counts_for_each_category(pictures: dict[str, torch.Tensor]) -> None:
-    model = build(coreset="random", budget=9)
-    images = torch.cat([pictures[name][:2] for name in CATEGORIES])
-    model.training_step(batch_of(images, [CATEGORIES[0]] * 2 + [CATEGORIES[1]] * 2))
-    model.fit()
-    assert {name: len(model.bank.for_category(name)) for name in CATEGORIES} == dict.fromkeys(CATEGORIES, 9)
-
-
-@pytest.mark.parametrize(
-    ("settings", "message"),
-    [
-        ({"score": "mean"}, "no image score rule 'mean'"),
-        ({"budget": 0}, "coreset budget is 0"),
-        ({"budget": 1.5}, r"coreset budget is 1\.5"),
-        ({"coreset": "gone"}, "no coreset plugin named 'gone'"),
-        ({"coreset": {"class_path": "random", "init_args": {"budget": 6}}}, "gets budget twice"),
-        ({"false_alarm_rate": 2}, "false_alarm_rate is 2"),
-        ({"layer_scales": [1, 0]}, "layer_scales"),
-        ({"layer_scales": [1]}, "layer_scales"),
-        ({"image_size": (0, 64)}, "image_size"),
-    ],
-)
-def test_settings_that_cannot_work_are_refused(settings: dict[str, object], message: str) -> None:
-    with pytest.raises((ValueError, PluginError), match=message):
-        build(**settings)

@@ -10,6 +10,7 @@ import torch
 from anomalib.models.image.patchcore.torch_model import PatchcoreModel
 
 from anomalib_federated.bank import MemoryBank
+from anomalib_federated.bank.contribution import Contribution
 from anomalib_federated.models import FederatedPatchcore
 from anomalib_federated.models.patch_features import patch_rows
 
@@ -41,7 +42,11 @@ def bank_of(model: FederatedPatchcore, features: torch.Tensor) -> MemoryBank:
         categories=("default",),
         sites=("local",),
         space=model.space,
-        contributions=(),
+        contributions=(
+            Contribution(
+                site="local", category="default", images=1, patches=count, coreset="none", covering_radius=0.0
+            ),
+        ),
         coresets={"default": "none"},
         covering_radius={},
     )
