@@ -154,17 +154,26 @@ def _load_weights(network: nn.Module, name: str, weights: str | Path | None) -> 
         state = _packaged_state(name)
     else:
         state = _hub_state(name)
-    wanted = network.state_dict()
-    # A full model also has a head, which the feature stages do not use.
-    missing = sorted(set(wanted) - set(state))
-    misfits = [key for key in wanted if key in state and wanted[key].shape != state[key].shape]
-    if missing or misfits:
+    wanted, whole = network.state_dict(), timm.create_model(name, pretrained=False).state_dict()
+    # timm writes some feature stages with another separator than the whole model.
+    given = {key: state[key] for key in state if key in wanted} or _renamed(state, wanted)
+    # A whole model also has a head, which the feature stages do not use; anything else is of another architecture.
+    foreign = sorted(set(state) - set(whole) - set(wanted))
+    missing = sorted(set(wanted) - set(given))
+    misfits = [key for key in given if given[key].shape != wanted[key].shape]
+    if missing or foreign or misfits:
         msg = (
-            f"The weights {weights or ''} do not fit the backbone '{name}': {len(missing)} tensors are missing "
-            f"({', '.join(missing[:2])} ...), {len(misfits)} have another shape; pass the weights of this architecture."
+            f"The weights {weights or ''} do not fit the backbone '{name}': {len(missing)} tensors are missing, "
+            f"{len(foreign)} are unknown, {len(misfits)} have another shape "
+            f"({', '.join([*missing, *foreign, *misfits][:2])}, ...); pass the weights of this architecture."
         )
         raise BackboneError(msg)
-    network.load_state_dict({key: state[key] for key in wanted}, strict=True)
+    network.load_state_dict(given, strict=True)
+
+
+def _renamed(state: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    plain = {key.replace(".", "_"): tensor for key, tensor in state.items()}
+    return {key: plain[key.replace(".", "_")] for key in wanted if key.replace(".", "_") in plain}
 
 
 def _read_state(path: Path) -> Mapping[str, Tensor]:

@@ -201,3 +201,21 @@ def test_it_stays_frozen(packaged: Backbone) -> None:
 def test_a_layer_that_was_not_measured_has_scale_one() -> None:
     assert layer_scales("resnet18", ("layer2", "layer3")) == (1.0, 1.0)
     assert len(layer_scales(DEFAULT_BACKBONE, ("blocks.2", "blocks.4"))) == 2
+
+
+def test_weights_of_a_larger_sister_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "resnet34.pth"
+    torch.save(timm.create_model("resnet34", pretrained=False).state_dict(), path)
+    with pytest.raises(BackboneError, match="0 tensors are missing, 96 are unknown"):
+        Backbone("resnet18", weights=path)
+
+
+def test_weights_load_where_timm_renames_the_stages(tmp_path: Path) -> None:
+    path = tmp_path / "convnext.pth"
+    whole = timm.create_model("convnext_atto", pretrained=False)
+    torch.save(whole.state_dict(), path)
+    backbone = Backbone("convnext_atto", layers=["stages.1", "stages.2"], weights=path)
+    images = torch.rand(1, 3, 64, 64)
+    expected = whole.eval().forward_intermediates(images, indices=[1, 2], intermediates_only=True)
+    for ours, theirs in zip(backbone(images), expected, strict=True):
+        torch.testing.assert_close(ours, theirs)

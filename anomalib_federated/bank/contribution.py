@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence, Set
+from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 from anomalib_federated.bank.validation import check_name, refuse
@@ -47,7 +48,7 @@ class Contribution:
 
 def check_contributions(
     items: Sequence[Contribution],
-    pairs: Set[tuple[str, str]],
+    pairs: AbstractSet[tuple[str, str]],
     *,
     categories: Sequence[str],
     sites: Sequence[str],

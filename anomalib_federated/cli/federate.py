@@ -65,6 +65,8 @@ def _parser(command: str) -> ArgumentParser:
     parser.add_argument("--partitioner", type=plugin, default="iid", help="which site gets which training picture")
     parser.add_argument("--strategy", type=plugin, default="federated_coreset", help="how site banks become one")
     parser.add_argument("--output", type=str, default="results/federated", help="folder to write")
-    parser.add_argument("--centralised", action=ActionYesNo(no_prefix="no-"), default=True, help="train on the pooled pictures too")
+    parser.add_argument(
+        "--centralised", action=ActionYesNo(no_prefix="no-"), default=True, help="train on the pooled pictures too"
+    )
     parser.add_argument("--seed", type=int, default=0, help="decides every random choice")
     return parser

@@ -92,7 +92,7 @@ class AutoVI(AnomalibDataModule):
             augmentations=Resize(list(image_size), antialias=True) if image_size else augmentations,
             seed=seed,
         )
-        self.root = Path(root)
+        self.root = Path(root).absolute()
         self.requested = None if categories is None else list(categories)
         self.validation_share = validation_share
         self.download = download
@@ -114,7 +114,7 @@ class AutoVI(AnomalibDataModule):
     @property
     def name(self) -> str:
         """Name of the data folder: anomalib keeps pictures of equal name apart by what follows it in their paths."""
-        return self.root.resolve().name
+        return self.root.name
 
     @property
     def category(self) -> str:

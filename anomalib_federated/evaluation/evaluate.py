@@ -50,6 +50,7 @@ def calibrate(model: FederatedPatchcore, validation: InspectionDataset, *, batch
     if not isinstance(post_processor, NormalQuantilePostProcessor):
         msg = f"The model's post-processor is a {type(post_processor).__name__}; calibration needs the default one."
         raise TypeError(msg)
+    post_processor.forget()
     for batch in _scored(model, validation, batch_size, "calibrating"):
         post_processor.observe(batch)
     post_processor.calibrate()

@@ -74,7 +74,7 @@ class FederatedPatchcore(MemoryBankMixin, AnomalibModule):
         weights: str | None = None,
         coreset: str | dict[str, Any] = "k_center",
         budget: int | float = 10_000,
-        image_size: tuple[int, int] | None = (256, 256),
+        image_size: tuple[int, int] | None = (320, 320),
         keep_aspect_ratio: bool = False,
         layer_scales: Sequence[float] | None = None,
         score: ScoreRule = "smoothed_max",
@@ -119,7 +119,7 @@ class FederatedPatchcore(MemoryBankMixin, AnomalibModule):
 
     @property
     def bank(self) -> MemoryBank:
-        """The memory bank; setting it makes the model ready to score.
+        """The memory bank; setting it makes the model ready to score, and to be calibrated anew.
 
         Raises:
             BankError: On reading, if the model has none yet; on setting, if the bank's feature space is another one
@@ -136,6 +136,8 @@ class FederatedPatchcore(MemoryBankMixin, AnomalibModule):
             msg = f"The bank was not made by this model's settings: {differing}."
             raise BankError(msg)
         self._bank = bank
+        if isinstance(self.post_processor, NormalQuantilePostProcessor):
+            self.post_processor.forget()  # thresholds of other rows say nothing
         self._rows = {name: CentredRows.of(bank.for_category(name).features) for name in bank.categories}
         self._is_fitted = torch.tensor([True], device=self.device)
 
@@ -228,11 +230,11 @@ class FederatedPatchcore(MemoryBankMixin, AnomalibModule):
 
     def on_load_checkpoint(self, checkpoint: Mapping[str, Any]) -> None:
         """Restore the bank."""
-        super().on_load_checkpoint(checkpoint)
         if "memory_bank" in checkpoint:
             self.bank = MemoryBank.from_bytes(
                 checkpoint["memory_bank"].numpy().tobytes(), source="The checkpoint's bank"
             )
+        super().on_load_checkpoint(checkpoint)
 
     @property
     def trainer_arguments(self) -> dict[str, Any]:

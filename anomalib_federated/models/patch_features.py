@@ -39,7 +39,7 @@ class PatchFeatureExtractor(nn.Module):
         backbone: Backbone,
         *,
         scales: Sequence[float] | None = None,
-        image_size: tuple[int, int] | None = (256, 256),
+        image_size: tuple[int, int] | None = (320, 320),
         keep_aspect_ratio: bool = False,
     ) -> None:
         super().__init__()

@@ -66,6 +66,15 @@ class NormalQuantilePostProcessor(PostProcessor):
         self.false_alarm_rate = config["false_alarm_rate"]
         self.thresholds = {category: Thresholds(*pair) for category, pair in config["thresholds"].items()}
 
+    def forget(self) -> None:
+        """Drop the thresholds and the scores noted so far."""
+        self.thresholds, self._normal_scores = {}, {}
+
+    def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Start anew: an interrupted validation leaves nothing behind."""
+        del trainer, pl_module
+        self.forget()
+
     def on_validation_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Batch, *args: object, **kwargs: object
     ) -> None:

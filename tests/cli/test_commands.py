@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from anomalib_federated.bank import MemoryBank
+from anomalib_federated.cli.anomalib import FederatedCLI
+from anomalib_federated.cli.federate import _parser
 from anomalib_federated.cli.main import COMMANDS, main
 
 REPOSITORY = Path(__file__).parents[2]
@@ -152,19 +151,26 @@ def test_train_test_predict_export_behave_as_anomalibs(demo_root: Path, tmp_path
     assert main(["inspect", "--model", str(model), "--input", str(demo_root), "--output", str(tmp_path / "seen")]) == 0
 
 
-@pytest.mark.parametrize("config", sorted(CONFIGS.rglob("*.yaml")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("config", sorted(CONFIGS.rglob("*.yaml")), ids=lambda path: f"{path.parent.name}-{path.stem}")
 def test_every_configuration_parses(config: Path) -> None:
-    command = "federate" if config.parent.name == "federated" else "train"
-    code = f"""
-import sys
-from anomalib_federated.cli import federate, anomalib
-if {command!r} == "federate":
-    federate._parser("federate").parse_args(["--config", {str(config)!r}])
-else:
-    cli = anomalib.FederatedCLI.__new__(anomalib.FederatedCLI)
-    cli.subcommand_parsers, cli.subcommand_method_arguments = {{}}, {{}}
-    cli.parser = cli.init_parser()
+    if config.parent.name == "federated":
+        assert _parser("federate").parse_args(["--config", str(config)]).output.startswith("results/")
+        return
+    cli = FederatedCLI.__new__(FederatedCLI)
+    cli.subcommand_parsers, cli.subcommand_method_arguments, cli.parser = {}, {}, cli.init_parser()
     cli.add_subcommands()
-    cli.parser.parse_args(["train", "--config", {str(config)!r}])
-"""
-    subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=True, env={**os.environ, "HF_HUB_OFFLINE": "1"})
+    assert cli.parser.parse_args(["train", "--config", str(config)]).train.seed_everything == 0
+
+
+def test_overlays_of_several_categories_do_not_overwrite_each_other(demo_root: Path, tmp_path: Path) -> None:
+    renamed = tmp_path / "pictures"
+    renamed.symlink_to(demo_root)
+    config = [
+        "--config",
+        str(CONFIGS / "centralised" / "autovi.yaml"),
+        "--model.budget=10",
+        "--trainer.accelerator=cpu",
+    ]
+    assert main(["train", *config, f"--data.root={renamed}", f"--default_root_dir={tmp_path / 'out'}"]) == 0
+    tested = [path for path in demo_root.rglob("*.png") if "test" in path.parts]
+    assert len(list((tmp_path / "out").rglob("images/**/*.png"))) == len(tested)

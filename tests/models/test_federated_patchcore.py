@@ -248,3 +248,10 @@ def test_a_model_of_one_category_predicts_a_plain_folder(demo_root: Path, tmp_pa
     got = {str(batch.image_path[0]): float(batch.pred_score[0]) for batch in found}
     assert got == pytest.approx(expected, abs=0.02)
     assert len(got) == 2
+
+
+def test_another_bank_drops_the_thresholds_of_the_last_one(demo_root: Path, folder: Path) -> None:
+    model = trained(folder / "thresholds", AutoVI(demo_root))
+    assert set(model.post_processor.thresholds) == set(CATEGORIES)
+    model.bank = model.bank.for_category("tank_screw")
+    assert model.post_processor.thresholds == {}
