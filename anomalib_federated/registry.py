@@ -174,7 +174,7 @@ def _check_signature(declared: Any, implemented: Any, label: str) -> None:  # no
     expected, actual = inspect.signature(declared).parameters, inspect.signature(implemented).parameters
     takes_anything = any(p.kind is p.VAR_KEYWORD for p in actual.values())
     if absent := [name for name in expected if name not in actual and not takes_anything]:
-        msg = f"{label} lacks the argument(s) {', '.join(absent)}; its signature is {inspect.signature(declared)}."
+        msg = f"{label} lacks the argument(s) {', '.join(absent)}; its signature must be {inspect.signature(declared)}."
         raise PluginError(msg)
     variadic = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
     extra = [n for n, p in actual.items() if n not in expected and p.default is p.empty and p.kind not in variadic]

@@ -143,7 +143,7 @@ def test_feature_spaces_say_in_which_fields_they_differ():
     assert FeatureSpace.from_dict(json.loads(json.dumps(asdict(other)))) == other
 
 
-# --- merge, select, for_category, for_site, to ----------------------------------------------------------------------
+# --- merge, select, for_category, to ------------------------------------------------------------------------------
 
 
 def test_merge_puts_rows_below_each_other_with_their_provenance():
@@ -230,21 +230,9 @@ def test_for_category_gives_that_category():
         bank.for_category("bolt")
 
 
-def test_for_site_gives_that_site():
-    b = two_by_two().for_site("b")
-    assert b.features[:, 0].tolist() == [3, 4, 9]
-    assert b.sites == ("b",)
-    assert [(item.site, item.category) for item in b.contributions] == [("b", "nut"), ("b", "screw")]
-    with pytest.raises(BankError, match="no row of site 'c', only of a, b"):
-        two_by_two().for_site("c")
-    screws_of_a = two_by_two().select(torch.tensor([0, 1]))
-    with pytest.raises(BankError, match="no row of site 'b'"):
-        screws_of_a.for_site("b")
-
-
 def test_parts_merge_to_the_whole():
     bank = two_by_two()
-    parts = [bank.for_site(site).for_category(name) for site in bank.sites for name in bank.categories]
+    parts = [bank.for_category(name) for name in reversed(bank.categories)]
     whole = MemoryBank.merge(parts)
     order = whole.features[:, 0].argsort()
     again = whole.select(order)

@@ -164,7 +164,7 @@ def test_a_plugin_that_cannot_be_imported_is_named(install, source, reason):
             class First(Coreset):
                 def select(self, features): pass
             """,
-            r"method 'select', lacks the argument\(s\) seed, start; its signature is \(",
+            r"method 'select', lacks the argument\(s\) seed, start; its signature must be \(",
         ),
         (
             """

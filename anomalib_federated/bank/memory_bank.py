@@ -199,22 +199,6 @@ class MemoryBank:
         bank = self.select(rows)
         return replace(bank, covering_radius={k: v for k, v in self.covering_radius.items() if k == category})
 
-    def for_site(self, site: str) -> MemoryBank:
-        """The rows that came from one site, in their order.
-
-        Raises:
-            BankError: If no row of the bank came from that site.
-        """
-        if site not in self.sites or not bool((mask := self.row_site == self.sites.index(site)).any()):
-            refuse(f"the bank holds no row of site '{site}', only of {', '.join(self.sites)}")
-        bank = self.select(mask.nonzero().flatten())
-        return replace(
-            bank,
-            sites=(site,),
-            row_site=torch.zeros_like(bank.row_site),
-            contributions=tuple(item for item in bank.contributions if item.site == site),
-        )
-
     def to(self, dtype: torch.dtype) -> MemoryBank:
         """The same bank with its features in float32 or float16.
 

@@ -20,6 +20,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from io import BytesIO
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -31,6 +32,7 @@ from PIL import Image
 from anomalib_federated.deploy.exported_model import find_model, last_line, read_model
 from anomalib_federated.deploy.overlay import overlay
 from anomalib_federated.deploy.verdict import Verdict
+from anomalib_federated.files import write_file
 from anomalib_federated.pictures import find_pictures, read_image
 
 __all__ = ["Station", "Verdict", "main", "overlay", "read_image"]
@@ -210,13 +212,9 @@ def _targets(pictures: Sequence[Path], source: Path, output: Path) -> dict[Path,
 
 
 def _write_png(picture: Image.Image, target: Path) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = target.with_name(f".{target.name}.part")
-    try:
-        picture.save(unfinished, format="PNG")
-        unfinished.replace(target)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    data = BytesIO()
+    picture.save(data, format="PNG")
+    write_file(target, data.getvalue())
 
 
 def _verdict_line(path: Path, verdict: Verdict, target: Path | None, *, as_json: bool) -> str:

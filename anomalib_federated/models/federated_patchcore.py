@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -213,8 +214,15 @@ class FederatedPatchcore(MemoryBankMixin, AnomalibModule):
         """
         category = category or self._only_category()
         images = self.pre_processor.transform(batch) if self.pre_processor else batch
-        predictions = self.predict_batch(images, [category] * len(images))
+        scores, maps = self.scorer(self.model(images), self.category_rows(category), images.shape[-2:])
+        predictions = InferenceBatch(pred_score=scores, anomaly_map=maps)
         return self.post_processor(predictions, category) if self.post_processor else predictions
+
+    def to_onnx(self, *args: Any, **kwargs: Any) -> Path:  # noqa: ANN401 - as in anomalib
+        """Export to ONNX as anomalib does, in the first opset that knows antialiased resizing."""
+        kwargs.setdefault("opset_version", 18)
+        path: Path = super().to_onnx(*args, **kwargs)
+        return path
 
     def _only_category(self) -> str:
         if len(self.bank.categories) > 1:

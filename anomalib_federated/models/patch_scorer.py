@@ -80,7 +80,8 @@ class PatchScorer(nn.Module):
 
 def _nearest(queries: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
     norms = queries.pow(2).sum(1)
-    if torch._C._get_tracing_state() is not None:  # noqa: SLF001 - a loop would freeze its length into the graph
+    # A loop would freeze its length into an exported graph, be it traced (OpenVINO) or captured (ONNX).
+    if torch._C._get_tracing_state() is not None or torch.compiler.is_exporting():  # noqa: SLF001
         squared, owners = torch.addmm(rows.pow(2).sum(1), queries, rows.T, alpha=-2).min(1)
         return (squared + norms).clamp_min(0).sqrt(), owners
     parts = list(nearest_in_chunks(queries, norms, rows))

@@ -142,3 +142,18 @@ def test_exporting_again_replaces(model: FederatedPatchcore, tmp_path: Path) -> 
     (tmp_path / "tank_screw" / "stale.txt").write_text("old")
     export_openvino(model, tmp_path)
     assert sorted(path.name for path in (tmp_path / "tank_screw").iterdir()) == ["model.bin", "model.xml"]
+
+
+def test_onnx_gives_torchs_scores_for_any_batch(datamodule: AutoVI, tmp_path: Path) -> None:
+    model = trained(datamodule)
+    thresholds = model.post_processor.thresholds
+    model.bank = model.bank.for_category("tank_screw")
+    model.post_processor.thresholds = {"tank_screw": thresholds["tank_screw"]}
+    compiled = ov.Core().compile_model(model.to_onnx(tmp_path), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    for batch, height, width in ((1, 101, 203), (3, 240, 320)):
+        images = torch.rand(batch, 3, height, width, generator=torch.Generator().manual_seed(2))
+        with torch.inference_mode():
+            expected = model(images)
+        answer = compiled([images.numpy()])
+        np.testing.assert_allclose(answer["pred_score"], expected.pred_score.numpy(), atol=1e-5)
+        np.testing.assert_allclose(answer["anomaly_map"], expected.anomaly_map.numpy(), atol=1e-5)
