@@ -14,7 +14,7 @@ from anomalib_federated.cli.results_table import print_results
 from anomalib_federated.deploy import station
 from anomalib_federated.evaluation.demo import FEDERATIONS, run_demo
 
-SHOWN = ("underbody_pipes", "operator")
+SHOWN = ("pipe_clip", "operator")
 """Category and defect type of the picture that the demo inspects."""
 
 

@@ -45,7 +45,7 @@ class AutoVI(AnomalibDataModule):
     Args:
         root: Folder of the categories.
         categories: Names of the categories; ``None`` takes all that ``root`` holds.
-        train_batch_size: Pictures per batch in training.
+        train_batch_size: Pictures per batch in training; on a CPU, more than a few at a time are slower.
         eval_batch_size: Pictures per batch in validation, test and prediction.
         num_workers: Processes that read ahead.
         image_size: Height and width to which pictures are resized as they are read; ``None`` leaves their size to the
@@ -70,8 +70,8 @@ class AutoVI(AnomalibDataModule):
         root: str | Path = "datasets/AutoVI",
         categories: Sequence[str] | None = None,
         *,
-        train_batch_size: int = 8,
-        eval_batch_size: int = 8,
+        train_batch_size: int = 4,
+        eval_batch_size: int = 4,
         num_workers: int = 0,
         image_size: tuple[int, int] | None = None,
         validation_share: float = 0.1,

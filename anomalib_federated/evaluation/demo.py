@@ -16,6 +16,9 @@ logger = logging.getLogger(__name__)
 ROWS = 1000
 """Bank rows per category: few enough for two cores and a few minutes."""
 
+IMAGE_SIZE = (256, 256)
+"""Smaller than the detector's default, since the demo's pictures are small."""
+
 FEDERATIONS = {"federated_iid": "iid", "federated_category": "category"}
 """The federated methods and their partitioners."""
 
@@ -35,7 +38,7 @@ def run_demo(output: Path, *, seed: int = 0) -> list[ResultRow]:
         make_demo_dataset(data, seed=seed)
     datamodule = AutoVI(data, seed=seed)
     datamodule.setup()
-    model = FederatedPatchcore(budget=ROWS, seed=seed, visualizer=False)
+    model = FederatedPatchcore(budget=ROWS, image_size=IMAGE_SIZE, seed=seed, visualizer=False)
     rows = score_method(model, datamodule, train_centralised(model, datamodule), method="centralised", output=output)
     for method, name in FEDERATIONS.items():
         bank, bytes_sent = train_federated(

@@ -35,7 +35,7 @@ class Evaluation:
     auspro: dict[float, float] | None
 
 
-def calibrate(model: FederatedPatchcore, validation: InspectionDataset, *, batch_size: int = 8) -> None:
+def calibrate(model: FederatedPatchcore, validation: InspectionDataset, *, batch_size: int = 4) -> None:
     """Set the model's thresholds from normal pictures.
 
     Args:
@@ -56,7 +56,7 @@ def calibrate(model: FederatedPatchcore, validation: InspectionDataset, *, batch
     post_processor.calibrate()
 
 
-def evaluate(model: FederatedPatchcore, test: InspectionDataset, *, batch_size: int = 8) -> Evaluation:
+def evaluate(model: FederatedPatchcore, test: InspectionDataset, *, batch_size: int = 4) -> Evaluation:
     """Measure a detector on one category.
 
     AUC-sPRO is measured at the pictures' native size, to which the anomaly maps are brought.

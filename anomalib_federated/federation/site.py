@@ -42,7 +42,7 @@ class Site:
         images: InspectionDataset,
         *,
         extractor: PatchFeatureExtractor,
-        batch_size: int = 8,
+        batch_size: int = 4,
         num_workers: int = 0,
     ) -> None:
         self.name = name
