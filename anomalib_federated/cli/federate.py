@@ -69,4 +69,6 @@ def _parser(command: str) -> ArgumentParser:
         "--centralised", action=ActionYesNo(no_prefix="no-"), default=True, help="train on the pooled pictures too"
     )
     parser.add_argument("--seed", type=int, default=0, help="decides every random choice")
+    parser.link_arguments("seed", "data.init_args.seed")
+    parser.link_arguments("seed", "model.init_args.seed")
     return parser

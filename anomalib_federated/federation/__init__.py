@@ -3,7 +3,7 @@
 from anomalib_federated.federation.agreement import Agreement
 from anomalib_federated.federation.client_app import client_app
 from anomalib_federated.federation.in_process_grid import InProcessGrid
-from anomalib_federated.federation.server import Federation, run_federation
+from anomalib_federated.federation.server_app import Federation, run_federation, server_app
 from anomalib_federated.federation.simulation import make_sites, simulate
 from anomalib_federated.federation.site import Site
 
@@ -15,5 +15,6 @@ __all__ = [
     "client_app",
     "make_sites",
     "run_federation",
+    "server_app",
     "simulate",
 ]

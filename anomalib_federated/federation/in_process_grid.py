@@ -42,6 +42,11 @@ class InProcessGrid(Grid):
         self._pending: dict[str, Message] = {}
         self._sent = 0
 
+    @property
+    def server_context(self) -> Context:
+        """The context of a server app that uses this grid."""
+        return Context(RUN_ID, SUPERLINK_NODE_ID, node_config={}, state=RecordDict(), run_config={})
+
     def set_run(self, run: Run) -> None:
         """Note the run."""
         self._run = run

@@ -10,7 +10,7 @@ from anomalib_federated.data import AutoVI
 from anomalib_federated.federation.agreement import Agreement
 from anomalib_federated.federation.client_app import client_app
 from anomalib_federated.federation.in_process_grid import InProcessGrid
-from anomalib_federated.federation.server import Federation, run_federation
+from anomalib_federated.federation.server_app import Federation, server_app
 from anomalib_federated.federation.site import Site
 from anomalib_federated.interfaces.partitioner import Partitioner, TrainingImage
 from anomalib_federated.interfaces.strategy import BankStrategy
@@ -59,5 +59,9 @@ def simulate(sites: Sequence[Site], strategy: BankStrategy, agreement: Agreement
     def site_of(context: Context) -> Site:
         return by_name[str(context.node_config["site"])]
 
-    configs = {number: {"site": site.name} for number, site in enumerate(sites, start=1)}
-    return run_federation(InProcessGrid(client_app(site_of), configs), strategy, agreement)
+    grid = InProcessGrid(
+        client_app(site_of), {number: {"site": site.name} for number, site in enumerate(sites, start=1)}
+    )
+    results: list[Federation] = []
+    server_app(strategy, agreement, deliver=results.append)(grid, grid.server_context)
+    return results[0]

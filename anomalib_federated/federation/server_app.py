@@ -1,12 +1,13 @@
-"""The server's side of a federation, whatever grid carries it."""
+"""The Flower server app: one federation, whatever grid carries it."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from flwr.app import ArrayRecord
-from flwr.serverapp import Grid
+from flwr.app import ArrayRecord, Context
+from flwr.serverapp import Grid, ServerApp
 
 from anomalib_federated import messages
 from anomalib_federated.bank import MemoryBank
@@ -43,10 +44,33 @@ def run_federation(grid: Grid, strategy: BankStrategy, agreement: Agreement, *, 
         BankError: If a site's bank is not valid or does not fit the others.
     """
     began = time.perf_counter()
-    result = strategy.start(
-        grid, ArrayRecord(), num_rounds=1, timeout=timeout, train_config=agreement.to_record()
-    )  # fmt: skip
+    config = agreement.to_record()
+    result = strategy.start(grid, ArrayRecord(), num_rounds=1, timeout=timeout, train_config=config)
     bank = messages.bank_from_arrays(result.arrays, source="the strategy")
     radius = result.evaluate_metrics_clientapp[1]
     measured = {name: value for name, value in radius.items() if isinstance(value, float)}
     return Federation(replace(bank, covering_radius=measured), strategy.bytes_received, time.perf_counter() - began)
+
+
+def server_app(
+    strategy: BankStrategy, agreement: Agreement, *, deliver: Callable[[Federation], None], timeout: float = 3600
+) -> ServerApp:
+    """Make the app.
+
+    Args:
+        strategy: Aggregates the sites' banks.
+        agreement: What the sites are asked for.
+        deliver: Gets the result.
+        timeout: Seconds to wait for the sites in each of the two exchanges.
+
+    Returns:
+        An app that runs one federation.
+    """
+    app = ServerApp()
+
+    @app.main()
+    def main(grid: Grid, context: Context) -> None:
+        del context
+        deliver(run_federation(grid, strategy, agreement, timeout=timeout))
+
+    return app
