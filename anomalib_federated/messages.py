@@ -11,11 +11,11 @@ from typing import TypeVar
 from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MetricRecord
 
 from anomalib_federated.bank import BankError, MemoryBank
+from anomalib_federated.bank.validation import check_name
 
 SERIALISATION = "safetensors"
 BANK, CONFIG, SITE, RADIUS = "bank", "config", "site", "radius"
 """Names of the records in a message."""
-
 
 RecordT = TypeVar("RecordT", ArrayRecord, ConfigRecord, MetricRecord)
 
@@ -94,3 +94,19 @@ def text(config: Mapping[str, object], field: str, *, source: str) -> str:
 def site_record(name: str) -> ConfigRecord:
     """The record by which a site says its name; node ids change when a node restarts."""
     return ConfigRecord({"name": name})
+
+
+def site_name(message: Message) -> str:
+    """The name of the site that sent a message.
+
+    Raises:
+        MessageError: If the message does not say it, or it cannot be the name of a site.
+    """
+    source = f"node {message.metadata.src_node_id}"
+    name = text(record(message, SITE, ConfigRecord), "name", source=source)
+    try:
+        check_name("site", name)
+    except BankError as error:
+        msg = f"The message from {source} does not name its site: {error}"
+        raise MessageError(msg) from error
+    return name

@@ -124,7 +124,7 @@ def build(kind: str, spec: str | Mapping[str, Any], **arguments: Any) -> Any:  #
 
     Raises:
         PluginError: As :func:`load` does; or if the mapping has other keys, names an argument twice, or the
-            constructor refuses its arguments.
+            constructor has no such arguments. What the constructor itself raises is passed on.
 
     Example:
         >>> build("coreset", {"class_path": "k_center", "init_args": {"budget": 100}}).budget

@@ -407,7 +407,7 @@ def test_claims_of_gigabytes_are_refused_without_room_for_them():
     ("path", "value", "message"),
     [
         (["format"], 2, "format is 2, this version reads format 1"),
-        (["categories"], None, "NoneType"),
+        (["categories"], None, "not lists"),
         (["categories"], ["nut"], "contribution names|coresets name"),
         (["categories"], [["screw"]], "printable name"),
         (["sites"], ["plant-b"], "contribution names"),

@@ -32,6 +32,7 @@ def decode(data: bytes, *, max_bytes: int = MAX_BYTES) -> tuple[dict[str, Tensor
 
     Raises:
         ValueError: If the bytes are too many, truncated or corrupt, or were not written by :func:`encode`.
+        TypeError: If the meta data is no mapping.
     """
     if len(data) > max_bytes:
         msg = f"its {len(data)} bytes are more than the {max_bytes} accepted"

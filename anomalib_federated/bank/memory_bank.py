@@ -275,6 +275,9 @@ class MemoryBank:
         if set(tensors) != set(_TENSORS):
             msg = f"it holds the tensors {sorted(tensors)} instead of {sorted(_TENSORS)}"
             raise ValueError(msg)
+        if not all(isinstance(meta[name], list) for name in ("categories", "sites", "contributions")):
+            msg = "its categories, sites and contributions are not lists"
+            raise ValueError(msg)
         return cls(
             **{name: tensors[name] for name in _TENSORS},
             categories=tuple(meta["categories"]),

@@ -60,6 +60,10 @@ class FederatedCLI(AnomalibCLI):
         super()._run_subcommand()
 
     def _export_openvino(self, model: FederatedPatchcore, settings: dict[str, Any]) -> None:
+        # A setting that changed nothing would be taken for one that did.
+        if ignored := sorted(name for name in ("compression_type", "input_size", "ov_kwargs") if settings.get(name)):
+            msg = f"The OpenVINO export of this detector knows no {', '.join(ignored)}; leave it out."
+            raise ValueError(msg)
         if settings.get("ckpt_path"):
             model = type(model).load_from_checkpoint(Path(settings["ckpt_path"]))
         root = Path(settings.get("export_root") or self._get(self.config_init, "default_root_dir"))

@@ -15,6 +15,7 @@ from anomalib_federated.cli.logs import configure_logs
 from anomalib_federated.cli.results_table import print_results
 from anomalib_federated.data import AutoVI
 from anomalib_federated.evaluation import run_federated
+from anomalib_federated.files import write_file
 from anomalib_federated.models import FederatedPatchcore
 
 
@@ -36,7 +37,7 @@ def run(command: str, arguments: Sequence[str]) -> int:
         centralised=config.centralised,
         seed=config.seed,
     )
-    parser.save(config, output / "config.yaml", overwrite=True, multifile=False)
+    write_file(output / "config.yaml", parser.dump(config).encode())
     print_results(rows)
     Console().print(f"Results, banks and exported detectors lie in {output}.")
     return 0

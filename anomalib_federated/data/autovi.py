@@ -57,6 +57,7 @@ class AutoVI(AnomalibDataModule):
         download: If true, categories of AutoVI that are missing are downloaded.
 
     Raises:
+        TypeError: If ``categories`` is one name instead of a list.
         ValueError: If the share is out of range, or both ``image_size`` and ``augmentations`` are given.
 
     Example:
@@ -82,6 +83,9 @@ class AutoVI(AnomalibDataModule):
         if not 0 <= validation_share < 1:
             msg = f"validation_share is {validation_share}; give a share of the training pictures in [0, 1)."
             raise ValueError(msg)
+        if isinstance(categories, str):
+            msg = f"categories must be a list of names, such as ['{categories}'], got the text {categories!r}."
+            raise TypeError(msg)
         if image_size is not None and augmentations is not None:
             msg = "Give either image_size or augmentations: a resize can be part of the augmentations."
             raise ValueError(msg)

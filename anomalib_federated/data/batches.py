@@ -11,6 +11,7 @@ from torchvision.transforms.v2 import Resize
 
 from anomalib_federated.data.batch import InspectionBatch
 from anomalib_federated.data.dataset import InspectionDataset
+from anomalib_federated.pictures import UNREADABLE
 
 _SIDEWAYS = frozenset({5, 6, 7, 8})
 """EXIF orientations that exchange height and width."""
@@ -67,6 +68,10 @@ def _groups(dataset: InspectionDataset, batch_size: int) -> list[list[int]]:
 
 
 def _header_size(path: str) -> tuple[int, int]:
-    with Image.open(path) as image:
-        width, height = image.size
-        return (height, width) if image.getexif().get(ExifTags.Base.Orientation) in _SIDEWAYS else (width, height)
+    try:
+        with Image.open(path) as image:
+            width, height = image.size
+            return (height, width) if image.getexif().get(ExifTags.Base.Orientation) in _SIDEWAYS else (width, height)
+    except UNREADABLE as error:
+        msg = f"The picture {path} cannot be read ({error}): save it again as an 8 or 16 bit PNG."
+        raise ValueError(msg) from error

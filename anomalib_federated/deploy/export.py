@@ -76,12 +76,16 @@ def export_openvino(
         msg = f"The model has no threshold for {', '.join(missing)}; validate it on normal pictures before exporting."
         raise ExportError(msg)
     graph = DetectorGraph(model.cpu())
-    template = _trace(graph, model.category_rows(model.bank.categories[0]).rows)
+    templates: dict[int, ov.Model] = {}
     parities = {}
     for category in model.bank.categories:
         thresholds = post_processor.thresholds[category]
         constants = (*model.category_rows(category), torch.tensor(thresholds.image), torch.tensor(thresholds.pixel))
-        converted = _fill_in(template, constants)
+        # The size of a neighbourhood, smaller where a category has few rows, is frozen into a trace.
+        neighbours = min(model.scorer.image_score.neighbors, len(constants[0]))
+        if neighbours not in templates:
+            templates[neighbours] = _trace(graph, constants[0])
+        converted = _fill_in(templates[neighbours], constants)
         pictures = (images or {}).get(category) or _generated_images()
         parities[category] = _checked_parity(category, _compare(graph, constants, converted, pictures))
         manifest = _manifest(model, category, parities[category])
@@ -167,6 +171,12 @@ def _save(converted: ov.Model, folder: Path) -> None:
         fresh = Path(temporary) / "fresh"
         fresh.mkdir()
         ov.save_model(converted, fresh / "model.xml", compress_to_fp16=False)
+        replaced = Path(temporary) / "replaced"
         if folder.exists():
-            folder.rename(Path(temporary) / "replaced")
-        fresh.rename(folder)
+            folder.rename(replaced)
+        try:
+            fresh.rename(folder)
+        except OSError:
+            if replaced.exists():
+                replaced.rename(folder)
+            raise

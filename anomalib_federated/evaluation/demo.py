@@ -7,8 +7,10 @@ from pathlib import Path
 
 from anomalib_federated import registry
 from anomalib_federated.data import AutoVI, make_demo_dataset
-from anomalib_federated.evaluation.experiment import score_method, train_centralised, train_federated
+from anomalib_federated.data.demo.catalog import CATALOG
+from anomalib_federated.evaluation.experiment import make_agreement, score_method, train_centralised, train_federated
 from anomalib_federated.evaluation.results import ResultRow, write_results
+from anomalib_federated.federation import make_sites
 from anomalib_federated.models import FederatedPatchcore
 
 logger = logging.getLogger(__name__)
@@ -27,27 +29,25 @@ def run_demo(output: Path, *, seed: int = 0) -> list[ResultRow]:
     """Generate the demo data set and compare centralised with federated training on it.
 
     Args:
-        output: Folder to write: ``data``, ``results.json`` and a folder per method. Data that is there is used again.
+        output: Folder to write: ``data``, ``results.json`` and a folder per method. Categories that are there are used
+            again, whatever seed made them.
         seed: Decides every random choice.
 
     Returns:
         One row per method and category.
     """
     data = output / "data"
-    if not data.exists():
-        make_demo_dataset(data, seed=seed)
+    # Each category is there whole or not at all, so an interrupted run goes on with those that are missing.
+    if missing := [category.name for category in CATALOG if not (data / category.name).exists()]:
+        make_demo_dataset(data, seed=seed, categories=missing)
     datamodule = AutoVI(data, seed=seed)
     datamodule.setup()
     model = FederatedPatchcore(budget=ROWS, image_size=IMAGE_SIZE, seed=seed, visualizer=False)
     rows = score_method(model, datamodule, train_centralised(model, datamodule), method="centralised", output=output)
     for method, name in FEDERATIONS.items():
-        bank, bytes_sent = train_federated(
-            model,
-            datamodule,
-            partitioner=registry.build("partitioner", name),
-            strategy=registry.build("strategy", "federated_coreset", budget=ROWS, seed=seed),
-            seed=seed,
-        )
+        sites = make_sites(datamodule, registry.build("partitioner", name), extractor=model.model, seed=seed)
+        strategy = registry.build("strategy", "federated_coreset", budget=ROWS, seed=seed)
+        bank, bytes_sent = train_federated(sites, strategy, make_agreement(model, seed=seed))
         rows += score_method(model, datamodule, bank, method=method, output=output, bytes_sent=bytes_sent)
     write_results(output / "results.json", rows)
     return rows

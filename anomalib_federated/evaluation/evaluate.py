@@ -66,11 +66,16 @@ def evaluate(model: FederatedPatchcore, test: InspectionDataset, *, batch_size: 
         test: Test pictures of one category.
         batch_size: Pictures at a time.
     """
+    if len(test) == 0:
+        logger.warning("There are no test pictures; no figure is defined.")
+        return Evaluation(image_auroc=None, average_precision=None, auspro=None)
     scores, labels, spro, channels = [], [], SproAccumulator(), 0
     for batch in _scored(model, test, batch_size, "testing"):
         scores.append(batch.pred_score)
         labels.append(batch.gt_label)
-        for anomaly_map, defects, size in zip(batch.anomaly_map, batch.defects or (), batch.native_size, strict=False):
+        if batch.defects is None:
+            continue
+        for anomaly_map, defects, size in zip(batch.anomaly_map, batch.defects, batch.native_size, strict=True):
             native = interpolate(anomaly_map.reshape(1, 1, *anomaly_map.shape[-2:]), size=size, mode="bilinear")
             spro.add(native[0, 0].numpy(), defects)
             channels += len(defects)

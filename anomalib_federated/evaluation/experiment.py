@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from torch import Tensor
@@ -51,12 +51,15 @@ def run_federated(
         One row per method and category.
     """
     datamodule.setup()
+    # Mistakes in the settings of the federation come to light before anything is trained.
+    sites = make_sites(datamodule, partitioner, extractor=model.model, seed=seed)
+    agreement = make_agreement(model, seed=seed)
     rows: list[ResultRow] = []
     if centralised:
         rows += score_method(
             model, datamodule, train_centralised(model, datamodule), method="centralised", output=output
         )
-    bank, bytes_sent = train_federated(model, datamodule, partitioner=partitioner, strategy=strategy, seed=seed)
+    bank, bytes_sent = train_federated(sites, strategy, agreement)
     rows += score_method(model, datamodule, bank, method="federated", output=output, bytes_sent=bytes_sent)
     write_results(output / "results.json", rows)
     return rows
@@ -82,18 +85,21 @@ def make_pooled_site(model: FederatedPatchcore, datamodule: AutoVI) -> Site:
     )
 
 
-def train_federated(
-    model: FederatedPatchcore, datamodule: AutoVI, *, partitioner: Partitioner, strategy: BankStrategy, seed: int = 0
-) -> tuple[MemoryBank, dict[str, int]]:
-    """The global bank of simulated sites, and the bytes sent per category."""
-    sites = make_sites(datamodule, partitioner, extractor=model.model, seed=seed)
-    agreement = Agreement(
+def make_agreement(model: FederatedPatchcore, *, seed: int = 0) -> Agreement:
+    """What the sites agree on, out of the settings of a detector."""
+    return Agreement(
         space=model.space,
         coreset=model.coreset_name,
         coreset_args=model.coreset_args,
         budget=model.coreset.budget,
         seed=seed,
     )
+
+
+def train_federated(
+    sites: Sequence[Site], strategy: BankStrategy, agreement: Agreement
+) -> tuple[MemoryBank, dict[str, int]]:
+    """The global bank of simulated sites, and the bytes sent per category."""
     federation = simulate(sites, strategy, agreement)
     totals = dict.fromkeys(federation.bank.categories, 0)
     for per_category in federation.bytes_sent.values():

@@ -8,7 +8,7 @@ from flwr.app import ArrayRecord, ConfigRecord, Context, Message, MetricRecord, 
 from flwr.clientapp import ClientApp
 
 from anomalib_federated import messages
-from anomalib_federated.federation.agreement import Agreement
+from anomalib_federated.agreement import Agreement
 from anomalib_federated.federation.site import Site
 
 

@@ -10,8 +10,8 @@ from flwr.app import ArrayRecord, Context
 from flwr.serverapp import Grid, ServerApp
 
 from anomalib_federated import messages
+from anomalib_federated.agreement import Agreement
 from anomalib_federated.bank import MemoryBank
-from anomalib_federated.federation.agreement import Agreement
 from anomalib_federated.interfaces.strategy import BankStrategy
 
 
@@ -40,8 +40,9 @@ def run_federation(grid: Grid, strategy: BankStrategy, agreement: Agreement, *, 
         timeout: Seconds to wait for the sites in each of the two exchanges.
 
     Raises:
-        FederationError: If a site fails or reports nonsense.
-        BankError: If a site's bank is not valid or does not fit the others.
+        FederationError: If a site fails, does not answer in time or reports nonsense.
+        BankError: If a site's bank is not valid, not what was agreed, or does not fit the others.
+        MessageError: If a site's message lacks what was asked for.
     """
     began = time.perf_counter()
     config = agreement.to_record()

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from flwr.app import Context
 
+from anomalib_federated.agreement import Agreement
 from anomalib_federated.data import AutoVI
-from anomalib_federated.federation.agreement import Agreement
 from anomalib_federated.federation.client_app import client_app
 from anomalib_federated.federation.in_process_grid import InProcessGrid
 from anomalib_federated.federation.server_app import Federation, server_app

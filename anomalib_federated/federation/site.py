@@ -12,11 +12,11 @@ import torch
 from torchvision.transforms.v2 import Transform
 
 from anomalib_federated import registry
-from anomalib_federated.bank import BankError, MemoryBank
+from anomalib_federated.agreement import Agreement
+from anomalib_federated.bank import BankError, FeatureSpace, MemoryBank
 from anomalib_federated.data.batches import batches
 from anomalib_federated.data.dataset import InspectionDataset
 from anomalib_federated.distances import covering_radius
-from anomalib_federated.federation.agreement import Agreement
 from anomalib_federated.models.image_transform import image_transform
 from anomalib_federated.models.patch_collection import PatchCollection
 from anomalib_federated.models.patch_features import PatchFeatureExtractor
@@ -68,18 +68,23 @@ class Site:
 
         Raises:
             BankError: If this site's settings give another feature space than agreed; the error names the field.
+            PluginError: If the coreset plugin is not installed here, or does not take the arguments agreed.
         """
-        if differing := self.extractor.space.differences(agreement.space):
-            msg = f"Site '{self.name}' is set up differently from the federation: {differing}."
-            raise BankError(msg)
-        coreset = registry.load("coreset", agreement.coreset)(budget=agreement.budget, **agreement.coreset_args)
+        self._check_space(agreement.space)
+        spec = {"class_path": agreement.coreset, "init_args": agreement.coreset_args}
+        coreset = registry.build("coreset", spec, budget=agreement.budget)
         dtype: torch.dtype = getattr(torch, agreement.dtype)
         return self.patches().build_bank(
             coreset, method=agreement.coreset, site=self.name, seed=agreement.seed, dtype=dtype
         )
 
     def covering_radius(self, bank: MemoryBank) -> dict[str, float]:
-        """How well a bank covers this site's patches: per category that both have, the largest distance to a row."""
+        """How well a bank covers this site's patches: per category that both have, the largest distance to a row.
+
+        Raises:
+            BankError: If the bank is of another feature space; the error names the field.
+        """
+        self._check_space(bank.space)
         patches = self.patches()
         return {
             category: covering_radius(patches.features(category), bank.for_category(category).features)
@@ -92,6 +97,11 @@ class Site:
         if self._patches is None:
             self._patches = self._extract()
         return self._patches
+
+    def _check_space(self, space: FeatureSpace) -> None:
+        if differing := self.extractor.space.differences(space):
+            msg = f"Site '{self.name}' is set up differently from the federation: {differing}."
+            raise BankError(msg)
 
     @torch.inference_mode()
     def _extract(self) -> PatchCollection:

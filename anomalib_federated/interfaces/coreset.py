@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from numbers import Integral
+from typing import TypeGuard
 
 import torch
 from torch import Tensor
@@ -78,13 +80,17 @@ class Coreset(ABC):
             else max(1, math.floor(self.budget * n + SHARE_ROUNDING))
         )
 
-    def check(self, features: Tensor, start: int | None) -> None:
+    def check(self, features: object, start: object) -> None:
         """Refuse features or a start that :meth:`select` cannot use.
 
         Raises:
+            TypeError: If the features are no tensor.
             ValueError: If the features are not ``(n, d)``, empty or not finite (the error names the first such row), or
                 ``start`` is not a row.
         """
+        if not isinstance(features, Tensor):
+            msg = f"A coreset needs a torch tensor of features, got {type(features).__name__}."
+            raise TypeError(msg)
         if features.ndim != 2 or not features.is_floating_point() or 0 in features.shape:
             msg = (
                 f"A coreset needs (n, d) floating features, n and d >= 1, got {tuple(features.shape)} {features.dtype}."
@@ -95,6 +101,10 @@ class Coreset(ABC):
             first, count = int(broken.nonzero()[0]), int(broken.sum())
             msg = f"Row {first} of the features is NaN, infinite or absurdly large ({count} such rows)."
             raise ValueError(msg)
-        if start is not None and not 0 <= start < len(features):
-            msg = f"The coreset's start is {start}, which is not one of the rows 0 .. {len(features) - 1}."
+        if start is not None and not (_is_whole(start) and 0 <= int(start) < len(features)):
+            msg = f"The coreset's start is {start!r}, which is not one of the rows 0 .. {len(features) - 1}."
             raise ValueError(msg)
+
+
+def _is_whole(value: object) -> TypeGuard[Integral]:
+    return isinstance(value, Integral) and not isinstance(value, bool)

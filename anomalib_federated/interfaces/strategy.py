@@ -15,6 +15,7 @@ from flwr.serverapp import Grid
 from flwr.serverapp.strategy import Strategy
 
 from anomalib_federated import messages
+from anomalib_federated.agreement import Agreement
 from anomalib_federated.bank import BankError, MemoryBank
 
 logger = logging.getLogger(__name__)
@@ -38,6 +39,7 @@ class BankStrategy(Strategy):
         self.seed = seed
         self.bytes_received: dict[str, dict[str, int]] = {}
         self._asked: list[int] = []
+        self._agreement: Agreement | None = None
 
     @abstractmethod
     def aggregate(self, banks: Sequence[MemoryBank]) -> MemoryBank:
@@ -75,15 +77,30 @@ class BankStrategy(Strategy):
     def configure_train(
         self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
     ) -> Iterable[Message]:
-        """Ask every node for its bank."""
+        """Ask every node for its bank.
+
+        Raises:
+            FederationError: If no node is connected.
+            MessageError: If ``config`` holds no agreement.
+        """
         del server_round
+        self._agreement = Agreement.from_record(config, source="the server")
         return self._to_all_nodes(MessageType.TRAIN, arrays, config, grid)
 
     def aggregate_train(
         self, server_round: int, replies: Iterable[Message]
     ) -> tuple[ArrayRecord | None, MetricRecord | None]:
-        """Validate the banks that came and aggregate them."""
+        """Validate the banks that came and aggregate them.
+
+        Raises:
+            FederationError: If a node failed or did not answer, or a site sent rows of others.
+            BankError: If a bank is not valid, or not what was agreed.
+            MessageError: If a message lacks a record.
+        """
         del server_round
+        if self._agreement is None:
+            msg = "Nothing was agreed with the sites yet; call configure_train first."
+            raise FederationError(msg)
         banks, self.bytes_received = [], {}
         for site, reply in self._by_site(replies):
             arrays = messages.record(reply, messages.BANK, ArrayRecord)
@@ -91,6 +108,7 @@ class BankStrategy(Strategy):
             if bank.sites != (site,):
                 msg = f"Site '{site}' sent rows that it says are of {', '.join(bank.sites)}."
                 raise FederationError(msg)
+            self._agreement.check(bank)
             banks.append(bank)
             self.bytes_received[site] = messages.bytes_by_category(arrays)
         merged = self.merge(banks)
@@ -107,16 +125,29 @@ class BankStrategy(Strategy):
         return self._to_all_nodes(MessageType.EVALUATE, arrays, config, grid)
 
     def aggregate_evaluate(self, server_round: int, replies: Iterable[Message]) -> MetricRecord | None:
-        """The covering radius per category over all sites: the largest that any site measured."""
+        """The covering radius per category over all sites: the largest that any site measured.
+
+        Raises:
+            FederationError: If a node failed or did not answer, or a site did not measure exactly what it sent rows of.
+            MessageError: If a message lacks a record.
+        """
         del server_round
         radius: dict[str, float] = {}
-        for site, reply in self._by_site(replies):
-            for category, value in messages.record(reply, messages.RADIUS, MetricRecord).items():
-                known = any(category in sent for sent in self.bytes_received.values())
+        named = self._by_site(replies)
+        if [site for site, _ in named] != sorted(self.bytes_received):
+            msg = f"Other sites measured the bank ({', '.join(site for site, _ in named)}) than made it."
+            raise FederationError(msg)
+        for site, reply in named:
+            measured = messages.record(reply, messages.RADIUS, MetricRecord)
+            for category, value in measured.items():
+                known = category in self.bytes_received[site]
                 if not known or not isinstance(value, float) or not 0 <= value < float("inf"):
                     msg = f"Site '{site}' reports {value!r} as covering radius of '{category}'."
                     raise FederationError(msg)
                 radius[category] = max(value, radius.get(category, 0.0))
+            if missing := sorted(set(self.bytes_received[site]) - set(measured)):
+                msg = f"Site '{site}' sent rows of {', '.join(missing)}, but reports no covering radius of them."
+                raise FederationError(msg)
         return MetricRecord(dict(radius))
 
     def _to_all_nodes(self, kind: str, arrays: ArrayRecord, config: ConfigRecord, grid: Grid) -> list[Message]:
@@ -135,8 +166,10 @@ class BankStrategy(Strategy):
             raise FederationError(msg)
         for reply in replies:
             if reply.has_error():
-                msg = f"Node {reply.metadata.src_node_id} failed: {reply.error.reason}"
+                reason = ascii((reply.error.reason or "it does not say why")[:500])[
+                    1:-1
+                ]  # a node's words, which may hold escape codes
+                msg = f"Node {reply.metadata.src_node_id} failed: {reason}"
                 raise FederationError(msg)
-            site = messages.record(reply, messages.SITE, ConfigRecord)
-            named.append((messages.text(site, "name", source=f"node {reply.metadata.src_node_id}"), reply))
+            named.append((messages.site_name(reply), reply))
         return sorted(named, key=lambda pair: pair[0])

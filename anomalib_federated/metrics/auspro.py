@@ -17,6 +17,7 @@ Example:
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -30,6 +31,8 @@ from torchmetrics import Metric
 
 from anomalib_federated.metrics.defects import Defect
 from anomalib_federated.metrics.spro import FPR_LIMITS, SproAccumulator, checked_fpr_limits
+
+logger = logging.getLogger(__name__)
 
 
 class _AUSPRO(Metric):
@@ -123,7 +126,8 @@ class AUSPRO(AnomalibMetric, _AUSPRO):
         fpr_limit: Limit of the false positive rate, in (0, 1]. AutoVI reports 0.01, 0.05, 0.1, 0.3 and 1.0.
         fields: Names of the batch's fields, if not the three above.
         prefix: Prefix of the metric's name in the log.
-        strict: Whether a batch without the fields is an error; else it is skipped.
+        strict: Whether a batch without the fields, or a data set without a defect, is an error; else such a batch is
+            skipped, and the value is NaN where there is no defect, with a warning.
         **kwargs: Arguments of ``torchmetrics.Metric``.
 
     Raises:
@@ -142,6 +146,14 @@ class AUSPRO(AnomalibMetric, _AUSPRO):
         **kwargs: Any,  # noqa: ANN401 - torchmetrics' own arguments
     ) -> None:
         super().__init__(fields=fields, prefix=prefix, strict=strict, fpr_limit=fpr_limit, **kwargs)
+
+    def compute(self) -> Tensor:
+        """AUC-sPRO at ``fpr_limit``: float64 scalar on the CPU."""
+        # Never updated is anomalib's case: it logs nothing.
+        if not self.strict and self._update_count and not any(len(areas) for areas in _arrays(self.saturation_areas)):
+            logger.warning("The test pictures hold no defect mask; AUC-sPRO is not defined.")
+            return torch.tensor(float("nan"), dtype=torch.float64)
+        return super().compute()
 
 
 def _checked_maps(anomaly_map: Tensor) -> Tensor:

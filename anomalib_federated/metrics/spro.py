@@ -79,7 +79,7 @@ def auc_spro(
     return accumulator.auc(limits)
 
 
-def checked_fpr_limits(fpr_limits: Iterable[float]) -> tuple[float, ...]:
+def checked_fpr_limits(fpr_limits: object) -> tuple[float, ...]:
     """Return the limits as floats.
 
     Args:
@@ -89,8 +89,12 @@ def checked_fpr_limits(fpr_limits: Iterable[float]) -> tuple[float, ...]:
         The same limits, in the same order.
 
     Raises:
+        TypeError: If they are not a list.
         ValueError: If there is none or one is outside (0, 1].
     """
+    if not isinstance(fpr_limits, Iterable) or isinstance(fpr_limits, str):
+        msg = f"fpr_limits must be a list of numbers in (0, 1], such as [0.05], got {fpr_limits!r}"
+        raise TypeError(msg)
     limits = tuple(float(limit) for limit in fpr_limits)
     wrong = [limit for limit in limits if not 0 < limit <= 1]
     if wrong or not limits:
@@ -258,7 +262,10 @@ def _checked_map(anomaly_map: npt.ArrayLike, where: str) -> Scores:
     return scores
 
 
-def _check_defects(defects: Sequence[object], shape: tuple[int, ...], where: str) -> None:
+def _check_defects(defects: object, shape: tuple[int, ...], where: str) -> None:
+    if not isinstance(defects, Iterable):
+        msg = f"{where}: defects must be a list of Defect, empty for a good image, got {type(defects).__name__}"
+        raise TypeError(msg)
     for index, defect in enumerate(defects):
         if not isinstance(defect, Defect):
             msg = f"{where}: defect {index} must be a Defect, got {type(defect).__name__}"

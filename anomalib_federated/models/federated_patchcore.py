@@ -25,7 +25,7 @@ from anomalib_federated.models.image_score import ImageScore, ScoreRule
 from anomalib_federated.models.image_transform import image_transform
 from anomalib_federated.models.patch_collection import PatchCollection
 from anomalib_federated.models.patch_features import PatchFeatureExtractor
-from anomalib_federated.models.patch_scorer import CentredRows, PatchScorer
+from anomalib_federated.models.patch_scorer import SMALLEST_SIDE, CentredRows, PatchScorer
 from anomalib_federated.models.post_processor import NormalQuantilePostProcessor, categories_of
 
 logger = logging.getLogger(__name__)
@@ -177,7 +177,12 @@ class FederatedPatchcore(MemoryBankMixin, AnomalibModule):
 
         Raises:
             BankError: If a category is not in the bank.
+            ValueError: If the pictures are too small for an anomaly map.
         """
+        if min(images.shape[-2:]) < SMALLEST_SIDE:
+            size = " x ".join(map(str, images.shape[-2:]))
+            msg = f"A picture of {size} pixels is too small to score; give the model an image_size of 32 or more."
+            raise ValueError(msg)
         embedding = self.model(images)
         scores = images.new_empty(len(images))
         maps = images.new_empty(len(images), 1, *images.shape[2:])

@@ -29,13 +29,16 @@ class ImageScore(nn.Module):
         neighbors: Size of that neighbourhood, for ``reweighted``.
 
     Raises:
-        ValueError: If there is no such rule.
+        ValueError: If there is no such rule, or no neighbour.
     """
 
     def __init__(self, rule: ScoreRule, *, neighbors: int = 9) -> None:
         super().__init__()
         if rule not in get_args(ScoreRule):
             msg = f"There is no image score rule '{rule}'; choose one of {', '.join(get_args(ScoreRule))}."
+            raise ValueError(msg)
+        if neighbors < 1:
+            msg = f"The image score's number of neighbours is {neighbors}; give at least 1."
             raise ValueError(msg)
         self.rule = rule
         self.neighbors = neighbors
@@ -68,6 +71,8 @@ class ImageScore(nn.Module):
 
     def _reweighted(self, flat: Tensor, owners: Tensor, embedding: Tensor, rows: Tensor, search: NearestRows) -> Tensor:
         score, worst = flat.max(1)
+        if min(self.neighbors, len(rows)) == 1:
+            return score  # a lone row has no neighbourhood; the weight would be 0 for every picture
         worst = worst.unsqueeze(1)
         patch = embedding.take_along_dim(worst.unsqueeze(2), 1)
         owner = owners.take_along_dim(worst, 1).squeeze(1)

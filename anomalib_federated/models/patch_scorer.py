@@ -17,6 +17,9 @@ from anomalib_federated.models.patch_features import patch_rows
 MAP_SIGMA = 4
 """Smoothing of the anomaly map in pixels, as in Roth et al. 2022."""
 
+SMALLEST_SIDE = 4 * MAP_SIGMA + 1
+"""Of a picture, in pixels as the network sees it: the smoothing reflects four sigma at each border."""
+
 
 class CentredRows(NamedTuple):
     """Bank rows around their mean: products of centred features are small and lose few digits.

@@ -147,6 +147,7 @@ def test_train_test_predict_export_behave_as_anomalibs(demo_root: Path, tmp_path
         assert main([command, *config, *data, f"--ckpt_path={checkpoint}", f"--default_root_dir={tmp_path}"]) == 0
     export = [f"--ckpt_path={checkpoint}", "--export_type=openvino", f"--export_root={tmp_path / 'station'}"]
     assert main(["export", *config, *export]) == 0
+    assert main(["export", *config, *export, "--compression_type=FP16"]) == 1
     model = tmp_path / "station" / "weights" / "openvino" / "tank_screw"
     assert main(["inspect", "--model", str(model), "--input", str(demo_root), "--output", str(tmp_path / "seen")]) == 0
 

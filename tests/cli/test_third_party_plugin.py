@@ -44,8 +44,8 @@ class EveryNth(Coreset):
         if start is not None:
             indices = torch.cat([torch.tensor([start]), indices[indices != start]])[:rows]
         distances, owner = nearest(features, features[indices])
-        weights = torch.bincount(owner, minlength=rows).float().clamp_min(1)
-        return Selection(indices, float(distances.max()), weights)
+        owner[indices] = torch.arange(rows)  # a pick stands for itself, even beside its equals
+        return Selection(indices, float(distances.max()), torch.bincount(owner, minlength=rows).float())
 '''
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -275,3 +276,18 @@ def test_it_runs_inside_anomalibs_engine(demo_root: Path, tmp_path: Path, settin
     paths = [path for batch in batches for path in batch.image_path]
     assert {Path(path).relative_to(demo_root).as_posix() for path in paths} == files(demo_root, "*/test/*/*.png")
     assert all(bool(((batch.pred_score > 0) & (batch.pred_score < 1)).all()) for batch in batches)
+
+
+def test_one_name_instead_of_a_list_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(TypeError, match=r"a list of names, such as \['screw'\]"):
+        AutoVI(tmp_path, "screw")
+
+
+def test_a_damaged_picture_is_named(demo_root: Path, tmp_path: Path) -> None:
+    shutil.copytree(demo_root / "tank_screw", tmp_path / "tank_screw")
+    picture = min((tmp_path / "tank_screw" / "train" / "good").iterdir())
+    picture.write_bytes(picture.read_bytes()[:600])
+    datamodule = AutoVI(tmp_path, validation_share=0)
+    datamodule.setup()
+    with pytest.raises(ValueError, match=f"{picture.name} cannot be read"):
+        list(datamodule.train_dataloader())

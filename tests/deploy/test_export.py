@@ -11,6 +11,7 @@ import pytest
 import torch
 from anomalib.deploy import OpenVINOInferencer
 
+from anomalib_federated.bank import MemoryBank
 from anomalib_federated.data import AutoVI
 from anomalib_federated.deploy import export
 from anomalib_federated.deploy.export import ExportError, export_openvino
@@ -157,3 +158,13 @@ def test_onnx_gives_torchs_scores_for_any_batch(datamodule: AutoVI, tmp_path: Pa
         answer = compiled([images.numpy()])
         np.testing.assert_allclose(answer["pred_score"], expected.pred_score.numpy(), atol=1e-5)
         np.testing.assert_allclose(answer["anomaly_map"], expected.anomaly_map.numpy(), atol=1e-5)
+
+
+@pytest.mark.parametrize("rows", [(20, 3), (1, 20)], ids=str)
+def test_categories_with_fewer_rows_than_neighbours(datamodule: AutoVI, tmp_path: Path, rows: tuple[int, int]) -> None:
+    model = trained(datamodule, score="reweighted", image_size=(64, 64))
+    parts = [model.bank.for_category(name) for name in model.bank.categories]
+    model.bank = MemoryBank.merge(part.select(torch.arange(n)) for part, n in zip(parts, rows, strict=True))
+    calibrate(model, datamodule.val_data)
+    parities = export_openvino(model, tmp_path)
+    assert max(parity.max_score_difference for parity in parities.values()) < 1e-4

@@ -81,3 +81,13 @@ def test_results_are_written_whole_and_read_back(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="JSON"):
         write_results(path, [ResultRow(**{**vars(row), "image_auroc": float("nan")})])
     assert read_results(path) == [row]
+
+
+def test_without_test_pictures_no_figure_is_defined(demo_root: Path, tmp_path: Path) -> None:
+    shutil.copytree(demo_root / "tank_screw" / "train", tmp_path / "tank_screw" / "train")
+    datamodule = AutoVI(tmp_path)
+    datamodule.setup()
+    model = FederatedPatchcore(budget=10, visualizer=False)
+    model.bank = train_centralised(model, datamodule)
+    figures = evaluate(model, datamodule.test_data)
+    assert (figures.image_auroc, figures.average_precision, figures.auspro) == (None, None, None)

@@ -12,6 +12,7 @@ from anomalib_federated import messages
 from anomalib_federated.bank import BankError, MemoryBank
 from anomalib_federated.federation import InProcessGrid, client_app, run_federation, simulate
 from anomalib_federated.interfaces.strategy import FederationError
+from anomalib_federated.testing import example_bank
 from anomalib_federated_plugins.strategy.concatenate import Concatenate
 from anomalib_federated_plugins.strategy.federated_coreset import FederatedCoreset
 
@@ -228,8 +229,67 @@ def test_a_bank_of_another_feature_space_is_refused(sites, agreement):
     bank = sites[1].build_bank(agreement)
     other = messages.bank_to_arrays(replace(bank, space=replace(bank.space, weights="0" * 64)))
     grid = TamperingGrid(grid_of(sites), MessageType.TRAIN, lambda content: content.update({messages.BANK: other}))
-    with pytest.raises(BankError, match="north and south were made by other settings: weights is"):
+    with pytest.raises(BankError, match="bank of site 'south' was made by other settings than agreed: weights is"):
         run_federation(grid, Concatenate(), agreement)
+
+
+@pytest.mark.parametrize(
+    ("changes", "complaint"),
+    [
+        ({"budget": 6}, "'south' holds 6 rows of category 'nut', but at most 5 were agreed"),
+        ({"dtype": "float16"}, r"'south' holds features in torch\.float16, but float32 was agreed"),
+    ],
+)
+def test_a_bank_that_is_not_as_agreed_is_refused(sites, agreement, changes, complaint):
+    other = messages.bank_to_arrays(sites[1].build_bank(replace(agreement, **changes)))
+    grid = TamperingGrid(grid_of(sites), MessageType.TRAIN, lambda content: content.update({messages.BANK: other}))
+    with pytest.raises(BankError, match=complaint):
+        run_federation(grid, Concatenate(), agreement)
+
+
+def test_more_than_the_agreed_share_is_refused(sites, agreement):
+    agreed = replace(agreement, budget=0.1)
+    for site in sites:
+        agreed.check(site.build_bank(agreed))
+    bank = sites[1].build_bank(agreement)
+    with pytest.raises(BankError, match="but at most 3 were agreed"):
+        replace(agreement, budget=0.1).check(bank)
+
+
+@pytest.mark.parametrize("name", ["", "../north", "so\x1b[2Juth", "x" * 300])
+def test_an_impossible_site_name_is_refused(sites, agreement, name):
+    forged = {messages.SITE: messages.site_record(name)}
+    grid = TamperingGrid(grid_of(sites), MessageType.TRAIN, lambda content: content.update(forged))
+    with pytest.raises(messages.MessageError, match="message from node 2 does not name its site") as caught:
+        run_federation(grid, Concatenate(), agreement)
+    assert len(str(caught.value)) < 300
+    assert str(caught.value).isprintable()
+
+
+def test_a_covering_radius_that_is_kept_back_is_refused(sites, agreement):
+    def report(content):
+        content[messages.RADIUS] = MetricRecord({"nut": 1.0})
+
+    grid = TamperingGrid(grid_of(sites), MessageType.EVALUATE, report)
+    with pytest.raises(FederationError, match="Site 'south' sent rows of screw, but reports no covering radius"):
+        run_federation(grid, Concatenate(), agreement)
+
+
+def test_a_covering_radius_under_another_sites_name_is_refused(sites, agreement):
+    forged = {messages.SITE: messages.site_record("north")}
+    grid = TamperingGrid(grid_of(sites), MessageType.EVALUATE, lambda content: content.update(forged))
+    with pytest.raises(FederationError, match=r"Other sites measured the bank \(north, north, west\) than made it"):
+        run_federation(grid, Concatenate(), agreement)
+
+
+def test_a_global_bank_of_another_feature_space_is_refused_by_the_site(sites):
+    with pytest.raises(BankError, match="Site 'north' is set up differently from the federation: "):
+        sites[0].covering_radius(example_bank())
+
+
+def test_coreset_arguments_that_repeat_the_budget_are_refused(sites, agreement):
+    with pytest.raises(FederationError, match="gets budget twice"):
+        simulate(sites, Concatenate(), replace(agreement, coreset_args={"budget": 9}))
 
 
 @pytest.mark.parametrize(("name", "kind"), [(messages.BANK, "ArrayRecord"), (messages.SITE, "ConfigRecord")])

@@ -175,6 +175,12 @@ class TestErrors:
         with pytest.raises(ValueError, match="at least one defect"):
             _updated(slice(0, 1)).compute()
 
+    def test_lenient_without_defects_is_nan(self):
+        metric = _updated(slice(0, 1), strict=False)
+        assert metric.compute().isnan()
+        metric.update(_batch(_images(), slice(1, 6)))
+        assert metric.compute() == _updated().compute()
+
     @pytest.mark.parametrize("limit", [0, 1.5, float("nan")])
     def test_limit(self, limit):
         with pytest.raises(ValueError, match="fpr_limits"):

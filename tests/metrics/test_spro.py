@@ -296,6 +296,15 @@ class TestErrors:
         with pytest.raises(TypeError, match="image 0: defect 1 must be a Defect, got ndarray"):
             auc_spro([np.zeros((6, 8))], [[Defect(_square(), 2), _square()]])
 
+    @pytest.mark.parametrize("defects", [Defect(_square(), 2), None])
+    def test_defects_without_a_list(self, defects):
+        with pytest.raises(TypeError, match=r"image 0: defects must be a list of Defect, .* got (Defect|NoneType)"):
+            auc_spro([np.zeros((6, 8))], [defects])
+
+    def test_one_limit_instead_of_a_list(self):
+        with pytest.raises(TypeError, match=r"must be a list .* got 0\.05"):
+            auc_spro(*_simple(), fpr_limits=0.05)
+
     @pytest.mark.parametrize(("maps", "lists"), [(3, 4), (4, 3), (0, 4), (4, 0)])
     def test_numbers_differ(self, maps, lists):
         given_maps, given_defects = _simple()

@@ -255,3 +255,9 @@ def test_another_bank_drops_the_thresholds_of_the_last_one(demo_root: Path, fold
     assert set(model.post_processor.thresholds) == set(CATEGORIES)
     model.bank = model.bank.for_category("tank_screw")
     assert model.post_processor.thresholds == {}
+
+
+def test_pictures_too_small_for_a_map_are_refused(model: FederatedPatchcore) -> None:
+    assert model.predict_batch(torch.zeros(1, 3, 17, 40), ["tank_screw"]).anomaly_map.shape == (1, 1, 17, 40)
+    with pytest.raises(ValueError, match="16 x 40 pixels is too small"):
+        model.predict_batch(torch.zeros(1, 3, 16, 40), ["tank_screw"])

@@ -95,6 +95,14 @@ def test_the_record_names_both_methods():
     }
 
 
+def test_weights_add_up_even_where_kept_rows_are_equal():
+    bank = example_bank(rows=6)
+    bank = replace(bank, features=bank.features[:1].repeat(6, 1))
+    merged = FederatedCoreset(budget=3).merge([bank])
+    assert len(merged) == 3
+    assert weight_of(merged, "screw") == pytest.approx(float(bank.weights.sum()))
+
+
 def test_half_precision_banks_stay_so():
     merged = FederatedCoreset(budget=3).merge([bank.to(torch.float16) for bank in banks()])
     assert merged.features.dtype == torch.float16

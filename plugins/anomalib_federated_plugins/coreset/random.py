@@ -29,7 +29,8 @@ class RandomCoreset(Coreset):
         if start is not None:
             order = torch.cat([torch.tensor([start]), order[order != start]])
         indices = order[: self.rows(len(features))]
-        distances, owner = nearest(features, features[indices.to(features.device)])
-        weights = torch.bincount(owner.cpu(), minlength=len(indices)).float()
-        # Equal rows share one nearest pick; the other stands for itself.
-        return Selection(indices, float(distances.max()), weights.clamp_min(1))
+        distances, owner = (found.cpu() for found in nearest(features, features[indices.to(features.device)]))
+        # A pick stands for itself, at no distance: rounding and equal rows must not say otherwise.
+        distances[indices], owner[indices] = 0, torch.arange(len(indices))
+        weights = torch.bincount(owner, minlength=len(indices)).float()
+        return Selection(indices, float(distances.max()), weights)

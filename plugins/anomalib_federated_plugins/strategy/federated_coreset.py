@@ -46,7 +46,8 @@ class FederatedCoreset(BankStrategy):
         selected = union.select(indices)
         # A kept row now also stands for the patches of the rows that were dropped in its favour.
         owner = nearest(features, features[indices])[1]
+        owner[indices] = torch.arange(len(indices))  # also beside its equals, a kept row stands for itself
         weights = torch.zeros(len(indices)).index_add_(0, owner, union.weights)
         (category,) = union.categories
         method = f"{self.method} of {union.coresets[category]}"
-        return replace(selected, weights=weights.clamp_min(union.weights.min()), coresets={category: method})
+        return replace(selected, weights=weights, coresets={category: method})
