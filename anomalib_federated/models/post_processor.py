@@ -144,12 +144,15 @@ class NormalQuantilePostProcessor(PostProcessor):
 def normalise(values: Tensor, threshold: Tensor) -> Tensor:
     """``s / (s + t)``: 0.5 at the threshold, in the order of ``s``.
 
+    Written as ``1 - t / (s + t)``: ``s`` occurs once, so rounding cannot turn two scores around.
+
     Example:
         >>> import torch
         >>> normalise(torch.tensor([0.0, 2.0, 6.0]), torch.tensor(2.0))
         tensor([0.0000, 0.5000, 0.7500])
     """
-    return values / (values + threshold.clamp_min(torch.finfo(torch.float32).tiny))
+    threshold = threshold.clamp_min(torch.finfo(torch.float32).tiny)
+    return 1 - threshold / (values + threshold)
 
 
 def categories_of(batch: Batch) -> Sequence[str]:

@@ -10,7 +10,7 @@ import pytest
 import torch
 from anomalib.data import ImageBatch, InferenceBatch
 from anomalib.post_processing import PostProcessor
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from anomalib_federated.data.batch import InspectionBatch
@@ -155,6 +155,7 @@ def test_the_exported_form_gives_the_same() -> None:
 @given(
     values=st.lists(st.floats(0, 1e6, width=32), min_size=2, max_size=20), threshold=st.floats(2**-10, 1e6, width=32)
 )
+@example(values=[449390.0, 524288.0], threshold=0.09375)  # s / (s + t) would turn these two around
 def test_normalised_scores_keep_their_order(values: list[float], threshold: float) -> None:
     ordered = torch.tensor(sorted([*values, threshold]))
     normalised = normalise(ordered, torch.tensor(threshold))
