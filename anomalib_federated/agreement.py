@@ -5,19 +5,20 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from math import floor
 from typing import Any
 
 import torch
 from flwr.app import ConfigRecord
 
 from anomalib_federated.bank import BankError, FeatureSpace, MemoryBank
+from anomalib_federated.bank.file import MAX_BYTES
+from anomalib_federated.budget import Budget, BudgetLike
 from anomalib_federated.messages import MessageError, text
 
 DTYPES = ("float16", "float32")
 _FIELD = "agreement"
-_SHARE_ROUNDING = 1e-6
-"""Lets a site round a share as its coreset does."""
+META_BYTES = 1 << 20
+"""Room for all but the rows in a bank: names, feature space, contribution."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +30,8 @@ class Agreement:
         coreset: Name of the coreset plugin that every site uses. Only names of installed plugins are allowed: a server
             cannot make a site import a class of its choice.
         coreset_args: Further arguments of that plugin.
-        budget: Rows per category that a site sends: a number (int) or a share of its patches (float in (0, 1]).
+        budget: Rows per category that a site sends at most, as :class:`anomalib_federated.budget.Budget` reads it: a
+            number (int), a share of its patches (float in (0, 1]), or a target radius with a most.
         dtype: Type of the features sent: ``float16`` (half the bytes) or ``float32``.
         seed: Decides every random choice at the sites.
 
@@ -40,19 +42,17 @@ class Agreement:
     space: FeatureSpace
     coreset: str = "k_center"
     coreset_args: Mapping[str, Any] = field(default_factory=dict)
-    budget: int | float = 10_000
+    budget: BudgetLike = 10_000
     dtype: str = "float16"
     seed: int = 0
 
     def __post_init__(self) -> None:
-        share = isinstance(self.budget, float) and 0 < self.budget <= 1
         checks = {
             "coreset": (
                 isinstance(self.coreset, str) and self.coreset != "" and not set(self.coreset) & set(".: "),
                 "the name of an installed coreset plugin",
             ),
             "coreset_args": (isinstance(self.coreset_args, Mapping), "a mapping of names to values"),
-            "budget": (share or _is_int(self.budget, 1), "a number of rows (int >= 1) or a share (float in (0, 1])"),
             "dtype": (self.dtype in DTYPES, f"one of {', '.join(DTYPES)}"),
             "seed": (_is_int(self.seed, 0), "a whole number of at least 0 that fits 63 bits"),
         }
@@ -60,13 +60,32 @@ class Agreement:
             if not valid:
                 msg = f"The federation's agreement is refused: {name} is {getattr(self, name)!r}; give {wanted}."
                 raise ValueError(msg)
+        try:
+            budget = Budget.of(self.budget)
+        except ValueError as error:
+            msg = f"The federation's agreement is refused: {error}"
+            raise ValueError(msg) from error
+        object.__setattr__(self, "budget", budget.plain())  # values that JSON knows, since the agreement travels
+
+    @property
+    def max_bytes(self) -> int:
+        """The most bytes that a site's bank of one category can have and still be what was agreed.
+
+        A share says nothing of the number of rows, so only the limit for all banks holds then.
+        """
+        most = Budget.of(self.budget).most
+        if isinstance(most, float):
+            return MAX_BYTES
+        itemsize: int = getattr(torch, self.dtype).itemsize
+        provenance = 2 * torch.int32.itemsize + torch.float32.itemsize  # site, category and weight of a row
+        return min(MAX_BYTES, META_BYTES + most * (self.space.dim * itemsize + provenance))
 
     def check(self, bank: MemoryBank) -> None:
         """Refuse a site's bank that is not what was agreed.
 
         Raises:
-            BankError: If its feature space or type is another one, or it holds more rows of a category than agreed; the
-                error names the site.
+            BankError: If its feature space or type is another one, it holds more rows of a category than agreed, or
+                another number than it says; the error names the site.
         """
         sender = f"The bank of site '{', '.join(bank.sites)}'"
         if differing := bank.space.differences(self.space):
@@ -76,16 +95,13 @@ class Agreement:
             msg = f"{sender} holds features in {bank.features.dtype}, but {self.dtype} was agreed."
             raise BankError(msg)
         for item in bank.contributions:
-            rows, allowed = len(bank.for_category(item.category)), self._rows(item.patches)
+            rows, allowed = len(bank.for_category(item.category)), Budget.of(self.budget).limit(item.patches)
             if rows > allowed:
                 msg = f"{sender} holds {rows} rows of category '{item.category}', but at most {allowed} were agreed."
                 raise BankError(msg)
-
-    def _rows(self, patches: int) -> int:
-        """Rows that a site may send of a category of which it saw so many patches."""
-        if isinstance(self.budget, int):
-            return min(patches, self.budget)
-        return max(1, floor(self.budget * patches + _SHARE_ROUNDING))
+            if rows != item.rows:
+                msg = f"{sender} holds {rows} rows of category '{item.category}', but says that it kept {item.rows}."
+                raise BankError(msg)
 
     def to_record(self) -> ConfigRecord:
         """The agreement as a record of a Flower message."""

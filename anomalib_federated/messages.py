@@ -11,11 +11,16 @@ from typing import TypeVar
 from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MetricRecord
 
 from anomalib_federated.bank import BankError, MemoryBank
+from anomalib_federated.bank.file import MAX_BYTES
 from anomalib_federated.bank.validation import check_name
 
 SERIALISATION = "safetensors"
-BANK, CONFIG, SITE, RADIUS = "bank", "config", "site", "radius"
+BANK, CONFIG, SITE, RADIUS, WEIGHTS, BOUND = "bank", "config", "site", "radius", "weights", "bound"
 """Names of the records in a message."""
+CANDIDATES = "train.candidates"
+"""Type of the message that asks for the patches which the bank in it leaves farthest."""
+COUNT = "count"
+"""Field of its configuration: how many of them."""
 
 RecordT = TypeVar("RecordT", ArrayRecord, ConfigRecord, MetricRecord)
 
@@ -33,15 +38,16 @@ def bank_to_arrays(bank: MemoryBank) -> ArrayRecord:
     return ArrayRecord(arrays)
 
 
-def bank_from_arrays(arrays: ArrayRecord, *, source: str) -> MemoryBank:
+def bank_from_arrays(arrays: ArrayRecord, *, source: str, max_bytes: int = MAX_BYTES) -> MemoryBank:
     """Read and validate the bank in a record.
 
     Args:
         arrays: What :func:`bank_to_arrays` made; not trusted.
         source: Who sent it, for error messages.
+        max_bytes: Refuse a category of more bytes, before decoding them.
 
     Raises:
-        BankError: If a category's bytes are no valid bank of that category.
+        BankError: If a category's bytes are too many or no valid bank of that category.
     """
     banks = []
     for category in sorted(arrays):
@@ -49,7 +55,7 @@ def bank_from_arrays(arrays: ArrayRecord, *, source: str) -> MemoryBank:
         if array.stype != SERIALISATION:
             msg = f"{label} is serialised as {array.stype[:50]!r}, not as {SERIALISATION!r}."
             raise BankError(msg)
-        bank = MemoryBank.from_bytes(array.data, source=label)
+        bank = MemoryBank.from_bytes(array.data, source=label, max_bytes=max_bytes)
         if bank.categories != (category,):
             msg = f"{label} holds rows of {', '.join(bank.categories)}."
             raise BankError(msg)
@@ -87,6 +93,19 @@ def text(config: Mapping[str, object], field: str, *, source: str) -> str:
     value = config.get(field)
     if not isinstance(value, str):
         msg = f"The message from {source} has no text in its field '{field}'."
+        raise MessageError(msg)
+    return value
+
+
+def whole(config: Mapping[str, object], field: str, *, source: str) -> int:
+    """A whole number of at least 1 in a ``ConfigRecord``.
+
+    Raises:
+        MessageError: If it is absent or no such number.
+    """
+    value = config.get(field)
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        msg = f"The message from {source} has no whole number of at least 1 in its field '{field}'."
         raise MessageError(msg)
     return value
 

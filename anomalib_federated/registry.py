@@ -5,8 +5,8 @@ distribution, this project's own included. Nothing is imported before it is aske
 
 Example:
     >>> from anomalib_federated import registry
-    >>> sorted(registry.available("coreset"))
-    ['k_center', 'random']
+    >>> "k_center" in registry.available("coreset")
+    True
     >>> registry.load("coreset", "k_center").__name__
     'KCenterCoreset'
 """
@@ -127,25 +127,43 @@ def build(kind: str, spec: str | Mapping[str, Any], **arguments: Any) -> Any:  #
             constructor has no such arguments. What the constructor itself raises is passed on.
 
     Example:
-        >>> build("coreset", {"class_path": "k_center", "init_args": {"budget": 100}}).budget
-        100
+        >>> build("coreset", {"class_path": "k_center", "init_args": {"budget": 100}})
+        KCenterCoreset(budget=100)
     """
-    if isinstance(spec, str):
-        spec = {"class_path": spec}
-    if not _is_spec(spec):
-        msg = f"A {kind} in a config is a name, or a mapping of class_path and init_args; got {spec!r}."
-        raise PluginError(msg)
-    init_args = dict(spec.get("init_args") or {})
+    name = name_of(spec, kind=kind)
+    init_args = {} if isinstance(spec, str) else dict(spec.get("init_args") or {})
     if twice := sorted(set(init_args) & set(arguments)):
-        msg = f"The {kind} '{spec['class_path']}' gets {', '.join(twice)} twice; leave it out of its init_args."
+        msg = f"The {kind} '{name}' gets {', '.join(twice)} twice; leave it out of its init_args."
         raise PluginError(msg)
-    plugin = _resolve(kind, spec["class_path"])
+    plugin = _resolve(kind, name)
     try:
         inspect.signature(plugin).bind(**init_args, **arguments)
     except TypeError as error:
-        msg = f"The {kind} '{spec['class_path']}' cannot be made with {init_args | arguments!r}: {error}."
+        msg = f"The {kind} '{name}' cannot be made with {init_args | arguments!r}: {error}."
         raise PluginError(msg) from error
     return plugin(**init_args, **arguments)
+
+
+def name_of(spec: str | Mapping[str, Any], *, kind: str = "plugin") -> str:
+    """The plugin's name, or the path of its class, in what a config says.
+
+    Args:
+        spec: As :func:`build` takes it.
+        kind: Kind of plugin, for error messages.
+
+    Raises:
+        PluginError: If the config says it in no such way.
+
+    Example:
+        >>> name_of("k_center"), name_of({"class_path": "random", "init_args": {}})
+        ('k_center', 'random')
+    """
+    if isinstance(spec, str):
+        return spec
+    if not _is_spec(spec):
+        msg = f"A {kind} in a config is a name, or a mapping of class_path and init_args; got {spec!r}."
+        raise PluginError(msg)
+    return str(spec["class_path"])
 
 
 def check_class(kind: str, plugin: type[Any], label: str) -> None:

@@ -18,6 +18,7 @@ from anomalib_federated.bank import BankError, Contribution, FeatureSpace, Memor
 from anomalib_federated.testing import example_bank
 
 TENSORS = ("features", "row_category", "row_site", "weights")
+SECONDS = {"seconds": torch.tensor([0.25], dtype=torch.float64)}
 META_KEY = "anomalib_federated.bank"
 
 
@@ -101,7 +102,14 @@ def test_a_contribution_may_not_come_twice():
 @pytest.mark.parametrize(
     ("field", "value"),
     [("images", 0), ("images", 1.5), ("patches", True), ("site", ""), ("coreset", None), ("category", "\x00")]
-    + [("covering_radius", value) for value in (-0.1, float("nan"), float("inf"), "1", 10**400)],
+    + [("rows", value) for value in (0, 2.0, True, 10**6)]
+    + [("passes", value) for value in (0, 1.0, False)]
+    + [("mean_distance", 0.51)]  # above the radius
+    + [
+        (field, value)
+        for field in ("covering_radius", "mean_distance", "seconds")
+        for value in (-0.1, float("nan"), float("inf"), "1", True, 10**400)
+    ],
 )
 def test_a_malformed_contribution_is_refused(field, value):
     with pytest.raises(BankError, match=field):
@@ -285,7 +293,16 @@ def banks(draw):
         categories=(category,),
         contributions=(
             Contribution(
-                site=site, category=category, images=1, patches=10**12, coreset=method, covering_radius=radius
+                site=site,
+                category=category,
+                images=1,
+                patches=10**12,
+                rows=draw(st.integers(shape[0], 10**12)),
+                coreset=method,
+                covering_radius=radius,
+                mean_distance=draw(st.floats(min_value=0, max_value=radius)),
+                passes=draw(st.integers(1, 99)),
+                seconds=draw(st.floats(min_value=0, allow_infinity=False)),
             ),
         ),
         coresets={category: method},
@@ -300,6 +317,59 @@ def test_bytes_give_back_any_bank(bank):
     again = MemoryBank.from_bytes(data, source="here")
     assert_equal(again, bank)
     assert again.to_bytes() == data
+
+
+def with_seconds(bank, seconds):
+    return replace(bank, contributions=tuple(replace(item, seconds=seconds) for item in bank.contributions))
+
+
+@settings(max_examples=30, deadline=None)
+@given(banks(), st.floats(min_value=0, allow_infinity=False))
+def test_the_digest_is_of_all_but_the_seconds(bank, seconds):
+    other = with_seconds(bank, seconds)
+    assert other.digest == bank.digest == MemoryBank.from_bytes(bank.to_bytes(), source="here").digest
+    assert len(other.to_bytes()) == len(bank.to_bytes())
+    assert (other.to_bytes() == bank.to_bytes()) == (seconds == bank.contributions[0].seconds)
+    assert len(bank.digest) == 64
+
+
+def test_any_other_change_changes_the_digest():
+    bank = example_bank()
+    features, weights = bank.features.clone(), bank.weights.clone()
+    features[3, 5] += 1e-3
+    weights[7] += 1
+    (item,) = bank.contributions
+    changed = [
+        replace(bank, features=features),
+        replace(bank, weights=weights),
+        bank.select(torch.arange(15, -1, -1)),
+        bank.to(torch.float16),
+        replace(bank, covering_radius={}),
+        replace(bank, coresets={"screw": "random"}),
+        replace(bank, space=replace(bank.space, pooling=5)),
+        *(
+            replace(bank, contributions=(replace(item, **{field: value}),))
+            for field, value in (("rows", 17), ("passes", 2), ("mean_distance", 0.1), ("images", 3), ("patches", 300))
+        ),
+    ]
+    assert len({item.digest for item in [bank, *changed]}) == len(changed) + 1
+
+
+def test_a_bank_may_hold_fewer_rows_than_a_site_kept_but_not_more():
+    bank = example_bank()
+    assert len(bank.select(torch.arange(3))) == 3
+    (item,) = bank.contributions
+    with pytest.raises(BankError, match="16 rows of site 'plant-a', category 'screw', which kept 15"):
+        replace(bank, contributions=(replace(item, rows=15),))
+
+
+@pytest.mark.parametrize(
+    "seconds", [torch.zeros(2, dtype=torch.float64), torch.zeros(1), torch.full((1,), torch.nan, dtype=torch.float64)]
+)
+def test_seconds_that_do_not_fit_are_refused(seconds):
+    tensors = {name: getattr(example_bank(), name) for name in TENSORS} | {"seconds": seconds}
+    _, meta, _ = unpack(example_bank().to_bytes())
+    assert_refused(save(tensors, {META_KEY: json.dumps(meta)}), "seconds")
 
 
 def test_a_failed_write_leaves_nothing_behind(tmp_path):
@@ -406,7 +476,7 @@ def test_claims_of_gigabytes_are_refused_without_room_for_them():
 @pytest.mark.parametrize(
     ("path", "value", "message"),
     [
-        (["format"], 2, "format is 2, this version reads format 1"),
+        (["format"], 1, "format is 1, this version reads format 2"),
         (["categories"], None, "not lists"),
         (["categories"], ["nut"], "contribution names|coresets name"),
         (["categories"], [["screw"]], "printable name"),
@@ -418,6 +488,10 @@ def test_claims_of_gigabytes_are_refused_without_room_for_them():
         (["space"], [], "list"),
         (["contributions"], [7], "mapping"),
         (["contributions", 0, "images"], -1, "images"),
+        (["contributions", 0, "rows"], 15, "16 rows of site 'plant-a', category 'screw', which kept 15"),
+        (["contributions", 0, "seconds"], 1.0, "seconds"),
+        (["contributions", 0], {}, "missing"),
+        (["contributions"], [], "seconds"),
         (["coresets"], {"nut": "k_center"}, "coresets name"),
         (["coresets"], {"screw": "\ud800"}, "printable"),
         (["coresets"], {"screw": 3}, "printable"),
@@ -456,7 +530,7 @@ def test_tensors_that_do_not_belong_are_refused():
 
 @pytest.mark.parametrize("shape", [[0], [0, 8], [0, 2**62, 2**62], [2**63, 0], [0, 2**64]])
 def test_impossible_shapes_are_refused(shape):
-    tensors = {name: getattr(example_bank(), name) for name in TENSORS} | {"features": torch.empty(0)}
+    tensors = {name: getattr(example_bank(), name) for name in TENSORS} | SECONDS | {"features": torch.empty(0)}
     _, meta, _ = unpack(example_bank().to_bytes())
     header, _, body = unpack(save(tensors, {META_KEY: json.dumps(meta)}))
     header["features"]["shape"] = shape
@@ -465,7 +539,7 @@ def test_impossible_shapes_are_refused(shape):
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_features_that_are_not_finite_are_refused_on_arrival(value):
-    tensors = {name: getattr(example_bank(), name) for name in TENSORS}
+    tensors = {name: getattr(example_bank(), name) for name in TENSORS} | SECONDS
     features = tensors["features"].clone()
     features[7, 2] = value
     _, meta, _ = unpack(example_bank().to_bytes())

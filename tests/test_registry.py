@@ -7,10 +7,11 @@ from textwrap import dedent
 import pytest
 
 from anomalib_federated import registry
+from anomalib_federated.budget import Budget
 from anomalib_federated.registry import PluginError
 
 GOOD = """
-    from anomalib_federated.interfaces.coreset import Coreset, Selection
+    from anomalib_federated.interfaces.coreset import Coreset, Picks
     import torch
 
     class First(Coreset):
@@ -18,9 +19,9 @@ GOOD = """
             super().__init__(budget=budget)
             self.extra = extra
 
-        def select(self, features, *, seed=0, start=None):
+        def pick(self, rows, *, seed, start):
             self.check(features, start)
-            return Selection(torch.tensor([0]), 0.0, torch.tensor([1.0]))
+            return Picks(torch.tensor([0]))
 """
 
 
@@ -96,7 +97,7 @@ def test_an_unknown_name_is_refused_with_a_near_one():
     with pytest.raises(PluginError) as caught:
         registry.load("coreset", "zzzzzz")
     assert "Did you mean" not in str(caught.value)
-    assert "k_center, random" in str(caught.value)
+    assert ", ".join(registry.available("coreset")) in str(caught.value)
 
 
 def test_a_name_that_two_distributions_register_is_refused(install):
@@ -156,23 +157,23 @@ def test_a_plugin_that_cannot_be_imported_is_named(install, source, reason):
             from anomalib_federated.interfaces.coreset import Coreset
             class First(Coreset): pass
             """,
-            "does not implement select of Coreset",
+            "does not implement pick of Coreset",
         ),
         (
             """
             from anomalib_federated.interfaces.coreset import Coreset
             class First(Coreset):
-                def select(self, features): pass
+                def pick(self, rows): pass
             """,
-            r"method 'select', lacks the argument\(s\) seed, start; its signature must be \(",
+            r"method 'pick', lacks the argument\(s\) seed, start; its signature must be \(",
         ),
         (
             """
             from anomalib_federated.interfaces.coreset import Coreset
             class First(Coreset):
-                def select(self, features, *, seed=0, start=None, device): pass
+                def pick(self, rows, *, seed, start, device): pass
             """,
-            r"method 'select', demands the argument\(s\) device, which nobody passes; give them defaults",
+            r"method 'pick', demands the argument\(s\) device, which nobody passes; give them defaults",
         ),
     ],
 )
@@ -188,18 +189,34 @@ def test_further_arguments_with_defaults_are_welcome(install):
     assert registry.load("coreset", "more").__name__ == "First"
 
 
+# --- name_of ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["k_center", "some.module.Class"])
+def test_the_name_in_a_config(name):
+    assert registry.name_of(name) == name
+    assert registry.name_of({"class_path": name}) == name
+    assert registry.name_of({"class_path": name, "init_args": {"x": 1}}) == name
+
+
+@pytest.mark.parametrize("spec", [{}, {"class_path": 3}, {"class_path": "x", "args": {}}, ["k_center"], None])
+def test_a_config_that_names_no_plugin_is_refused(spec):
+    with pytest.raises(PluginError, match="A coreset in a config is a name, or a mapping of class_path and init_args"):
+        registry.name_of(spec, kind="coreset")
+
+
 # --- build ----------------------------------------------------------------------------------------------------------
 
 
 def test_build_takes_a_name_a_mapping_or_a_path(install):
     module = install("acme-build", entry="made = First")
-    assert registry.build("coreset", "made", budget=4).budget == 4
+    assert registry.build("coreset", "made", budget=4).budget == Budget(most=4)
     made = registry.build("coreset", {"class_path": "made", "init_args": {"extra": "x"}}, budget=0.5)
-    assert (made.budget, made.extra) == (0.5, "x")
+    assert (made.budget, made.extra) == (Budget(most=0.5), "x")
     made = registry.build("coreset", {"class_path": f"{module}.First", "init_args": {"budget": 9}})
-    assert (type(made).__name__, made.budget, made.extra) == ("First", 9, "none")
-    assert registry.build("coreset", f"{module}.First", budget=2).budget == 2
-    assert registry.build("coreset", {"class_path": "made", "init_args": None}, budget=2).budget == 2
+    assert (type(made).__name__, made.budget, made.extra) == ("First", Budget(most=9), "none")
+    assert registry.build("coreset", f"{module}.First", budget=2).budget == Budget(most=2)
+    assert registry.build("coreset", {"class_path": "made", "init_args": None}, budget=2).budget == Budget(most=2)
 
 
 def test_build_leaves_the_config_as_it_is(install):
@@ -252,7 +269,7 @@ def test_build_passes_on_what_the_constructor_says_of_a_value():
         ("surely_not.installed.First", "cannot be imported: No module named 'surely_not'"),
         ("anomalib_federated.registry.Nothing", "cannot be imported: .*Nothing"),
         ("anomalib_federated.registry.PluginInfo", "is not a subclass of"),
-        ("anomalib_federated.interfaces.coreset.Coreset", "does not implement select"),
+        ("anomalib_federated.interfaces.coreset.Coreset", "does not implement pick"),
     ],
 )
 def test_build_names_a_dotted_path_that_leads_nowhere(path, reason):

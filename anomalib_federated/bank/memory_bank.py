@@ -6,15 +6,15 @@ file or from a message, both of which hold the same safetensors bytes (never a p
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from hashlib import sha256
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from anomalib_federated.bank import file
+from anomalib_federated.bank import content, file
 from anomalib_federated.bank.contribution import Contribution, check_contributions
 from anomalib_federated.bank.feature_space import FeatureSpace
 from anomalib_federated.bank.validation import (
@@ -27,9 +27,6 @@ from anomalib_federated.bank.validation import (
     refuse,
 )
 from anomalib_federated.files import write_file
-
-FORMAT = 1
-_TENSORS = ("features", "row_category", "row_site", "weights")
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -44,7 +41,7 @@ class MemoryBank:
         categories: Names of the categories; each has at least one row.
         sites: Names of the sites.
         space: What decides the feature space; banks of different spaces cannot be merged.
-        contributions: What each site saw of each category; there is one for every site and category with rows.
+        contributions: What each site saw of each category, and the rows it kept: no fewer than this bank has of them.
         coresets: Per category, the method that chose the rows of *this* bank.
         covering_radius: Per category, the measured largest distance of a training patch of any contributing site to its
             nearest row of *this* bank, in the full feature space. A category is absent where nobody measured it.
@@ -82,8 +79,7 @@ class MemoryBank:
         empty = sorted(set(range(len(self.categories))) - set(torch.unique(self.row_category).tolist()))
         if empty:
             refuse(f"category '{self.categories[empty[0]]}' has no row; leave it out or build its bank again")
-        pairs = {(self.sites[i], self.categories[j]) for i, j in self._row_pairs()}
-        check_contributions(self.contributions, pairs, categories=self.categories, sites=self.sites)
+        check_contributions(self.contributions, self._row_counts(), categories=self.categories, sites=self.sites)
         if set(self.coresets) != set(self.categories):
             refuse(f"coresets name {sorted(self.coresets)}, but the bank holds {sorted(self.categories)}")
         check_methods(self.coresets)
@@ -91,10 +87,14 @@ class MemoryBank:
             if category not in self.categories or not 0 <= radius < float("inf"):
                 refuse(f"covering_radius of category {category!r} is {radius!r}")
 
-    def _row_pairs(self) -> list[list[int]]:
-        """The pairs of site and category that have rows."""
-        pairs: list[list[int]] = torch.unique(torch.stack([self.row_site, self.row_category]), dim=1).T.tolist()
-        return pairs
+    def _row_counts(self) -> dict[tuple[str, str], int]:
+        """The number of rows of each pair of site and category that has any."""
+        both = torch.stack([self.row_site, self.row_category])
+        pairs, counts = torch.unique(both, dim=1, return_counts=True)
+        return {
+            (self.sites[site], self.categories[category]): count
+            for (site, category), count in zip(pairs.T.tolist(), counts.tolist(), strict=True)
+        }
 
     def __len__(self) -> int:
         return len(self.features)
@@ -207,18 +207,14 @@ class MemoryBank:
         """
         return replace(self, features=self.features.to(dtype))
 
+    @property
+    def digest(self) -> str:
+        """sha256 of all but the seconds and passes that selections took, hexadecimal: equal runs give equal digests."""
+        return sha256(file.encode(content.tensors_of(self), content.meta_of(self))).hexdigest()
+
     def to_bytes(self) -> bytes:
         """The bank as safetensors bytes: what is stored and what is sent. Equal banks give equal bytes."""
-        meta = {
-            "format": FORMAT,
-            "categories": self.categories,
-            "sites": self.sites,
-            "space": asdict(self.space),
-            "contributions": [asdict(item) for item in self.contributions],
-            "coresets": self.coresets,
-            "covering_radius": self.covering_radius,
-        }
-        return file.encode({name: getattr(self, name) for name in _TENSORS}, meta)
+        return file.encode(content.tensors_of(self) | content.costs_of(self), content.meta_of(self))
 
     @classmethod
     def from_bytes(cls, data: bytes, *, source: str, max_bytes: int = file.MAX_BYTES) -> MemoryBank:
@@ -234,7 +230,7 @@ class MemoryBank:
         """
         try:
             tensors, meta = file.decode(data, max_bytes=max_bytes)
-            return cls._assemble(tensors, meta)
+            return cls(**content.fields_of(tensors, meta))
         # ArithmeticError: a number too large for a float; RuntimeError: impossible shapes, nesting too deep.
         except (KeyError, ValueError, TypeError, AttributeError, ArithmeticError, RuntimeError) as error:
             reason = f"its meta data lacks {error}" if isinstance(error, KeyError) else str(error)
@@ -266,27 +262,6 @@ class MemoryBank:
             BankError: If it is no valid bank; the error names the file.
         """
         return cls.from_bytes(file.read(Path(path), max_bytes=max_bytes), source=str(path), max_bytes=max_bytes)
-
-    @classmethod
-    def _assemble(cls, tensors: Mapping[str, Tensor], meta: Mapping[str, Any]) -> MemoryBank:
-        if meta.get("format") != FORMAT:
-            msg = f"its format is {meta.get('format')!r}, this version reads format {FORMAT}"
-            raise ValueError(msg)
-        if set(tensors) != set(_TENSORS):
-            msg = f"it holds the tensors {sorted(tensors)} instead of {sorted(_TENSORS)}"
-            raise ValueError(msg)
-        if not all(isinstance(meta[name], list) for name in ("categories", "sites", "contributions")):
-            msg = "its categories, sites and contributions are not lists"
-            raise ValueError(msg)
-        return cls(
-            **{name: tensors[name] for name in _TENSORS},
-            categories=tuple(meta["categories"]),
-            sites=tuple(meta["sites"]),
-            space=FeatureSpace.from_dict(meta["space"]),
-            contributions=tuple(Contribution(**item) for item in meta["contributions"]),
-            coresets=dict(meta["coresets"]),
-            covering_radius={str(key): float(value) for key, value in meta["covering_radius"].items()},
-        )
 
 
 def _reindex(index: Tensor, old: Sequence[str], new: Sequence[str]) -> Tensor:

@@ -1,4 +1,4 @@
-"""``fit | validate | test | train | predict | export``: anomalib's own command line, with two mends.
+"""``fit | validate | test | train | predict | export``: anomalib's own command line, ``--memory``, and two mends.
 
 anomalib 2.7 parses ``seed_everything`` and never uses it; here it seeds Python, NumPy and torch before anything is
 built. And its OpenVINO export goes by a graph that scores differently (no antialiasing); here ours is written.
@@ -16,6 +16,7 @@ from jsonargparse import ArgumentParser
 from lightning import seed_everything
 
 from anomalib_federated.cli.logs import configure_logs
+from anomalib_federated.cli.memory_option import expand_memory
 from anomalib_federated.deploy.export import export_openvino
 from anomalib_federated.models import FederatedPatchcore
 
@@ -23,7 +24,7 @@ from anomalib_federated.models import FederatedPatchcore
 def run(command: str, arguments: Sequence[str]) -> int:
     """Run one of anomalib's commands."""
     configure_logs()
-    FederatedCLI(args=[command, *arguments])
+    FederatedCLI(args=[command, *expand_memory(arguments)])
     return 0
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from jsonargparse import ActionConfigFile, ActionYesNo, ArgumentParser
 from lightning import seed_everything
@@ -12,19 +11,25 @@ from rich.console import Console
 
 from anomalib_federated import registry
 from anomalib_federated.cli.logs import configure_logs
+from anomalib_federated.cli.memory_option import expand_memory
+from anomalib_federated.cli.plugin_option import PLUGIN, plugin_option
 from anomalib_federated.cli.results_table import print_results
 from anomalib_federated.data import AutoVI
 from anomalib_federated.evaluation import run_federated
 from anomalib_federated.files import write_file
 from anomalib_federated.models import FederatedPatchcore
 
+PARTITIONER, STRATEGY = "iid", "federated_coreset"
+"""Plugins that are used if none are named."""
+
 
 def run(command: str, arguments: Sequence[str]) -> int:
     """Run the federation that the configuration describes."""
     configure_logs()
     parser = _parser(command)
-    config = parser.parse_args(list(arguments))
-    config.partitioner, config.strategy = _plugin(config.partitioner), _plugin(config.strategy)
+    config = parser.parse_args(expand_memory(arguments))
+    config.partitioner = plugin_option(config.partitioner, default=PARTITIONER)
+    config.strategy = plugin_option(config.strategy, default=STRATEGY)
     seed_everything(config.seed, verbose=False)
     objects = parser.instantiate_classes(config)
     output = Path(config.output)
@@ -43,28 +48,20 @@ def run(command: str, arguments: Sequence[str]) -> int:
     return 0
 
 
-def _plugin(value: str | dict[str, Any]) -> str | dict[str, Any]:
-    """What the registry understands: jsonargparse puts ``--strategy.init_args.budget 9`` beside ``init_args``."""
-    if isinstance(value, str):
-        return value
-    overrides = {key: item for key, item in value.items() if key not in {"class_path", "init_args"}}
-    return {"class_path": value.get("class_path"), "init_args": {**(value.get("init_args") or {}), **overrides}}
-
-
 def _parser(command: str) -> ArgumentParser:
     parser = ArgumentParser(
         prog=f"anomalib-federated {command}",
         description="Train across several sites in one process, score and export the detector. Training on the pooled "
-        "pictures is run beside it, so that the gap shows.",
+        "pictures is run beside it, so that the gap shows. '--memory 4GB' is short for '--model.memory 4GB'. An "
+        "interrupted run goes on if it is started again with the same arguments.",
     )
     parser.add_argument("-c", "--config", action=ActionConfigFile, help="configuration in YAML")
     parser.add_subclass_arguments(AutoVI, "data", default={"class_path": "anomalib_federated.data.AutoVI"})
     parser.add_subclass_arguments(
         FederatedPatchcore, "model", default={"class_path": "anomalib_federated.models.FederatedPatchcore"}
     )
-    plugin = str | dict[str, Any]
-    parser.add_argument("--partitioner", type=plugin, default="iid", help="which site gets which training picture")
-    parser.add_argument("--strategy", type=plugin, default="federated_coreset", help="how site banks become one")
+    parser.add_argument("--partitioner", type=PLUGIN, default=PARTITIONER, help="which site gets which picture")
+    parser.add_argument("--strategy", type=PLUGIN, default=STRATEGY, help="how site banks become one")
     parser.add_argument("--output", type=str, default="results/federated", help="folder to write")
     parser.add_argument(
         "--centralised", action=ActionYesNo(no_prefix="no-"), default=True, help="train on the pooled pictures too"

@@ -24,6 +24,7 @@ COMMANDS = {
     "predict": ("anomalib", "run a model on pictures"),
     "export": ("anomalib", "export a model to OpenVINO, ONNX or torch"),
     "inspect": ("inspect", "give verdicts on pictures with an exported model (needs no torch)"),
+    "bank": ("bank", "look at memory banks, merge them again, add images to one"),
     "plugins": ("plugins", "list the installed plugins"),
 }
 """Per command, the module beside this one whose ``run(command, arguments)`` does it, and what it does."""

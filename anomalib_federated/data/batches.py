@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 
 from anomalib.data.transforms.utils import extract_transforms_by_type
 from PIL import ExifTags, Image
@@ -36,7 +36,9 @@ class GivenBatches(Sampler[list[int]]):
         return len(self.groups)
 
 
-def batches(dataset: InspectionDataset, *, batch_size: int, num_workers: int = 0) -> DataLoader[InspectionBatch]:
+def batches(
+    dataset: InspectionDataset, *, batch_size: int, num_workers: int = 0, known: Container[str] = ()
+) -> DataLoader[InspectionBatch]:
     """Load a data set in batches whose pictures are of one size.
 
     The order depends on the file names only. Pictures that come out of the data set at sizes of their own are grouped
@@ -46,10 +48,16 @@ def batches(dataset: InspectionDataset, *, batch_size: int, num_workers: int = 0
         dataset: The data set.
         batch_size: Largest number of pictures in a batch.
         num_workers: Processes that read ahead; 0 reads in this one.
+        known: Paths of pictures that are not needed. Batches of nothing else are left out; the others stay as they are,
+            since a network's last digits may depend on the batch.
     """
+    paths = dataset.samples["image_path"].tolist()
+    groups = [
+        group for group in _groups(dataset, batch_size) if not all(paths[position] in known for position in group)
+    ]
     return DataLoader(
         dataset,
-        batch_sampler=GivenBatches(_groups(dataset, batch_size)),
+        batch_sampler=GivenBatches(groups),
         num_workers=num_workers,
         collate_fn=dataset.collate_fn,
     )

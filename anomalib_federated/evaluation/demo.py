@@ -47,7 +47,8 @@ def run_demo(output: Path, *, seed: int = 0) -> list[ResultRow]:
     for method, name in FEDERATIONS.items():
         sites = make_sites(datamodule, registry.build("partitioner", name), extractor=model.model, seed=seed)
         strategy = registry.build("strategy", "federated_coreset", budget=ROWS, seed=seed)
-        bank, bytes_sent = train_federated(sites, strategy, make_agreement(model, seed=seed))
+        agreement = make_agreement(model, seed=seed)
+        bank, bytes_sent = train_federated(sites, strategy, agreement, output=output / method)
         rows += score_method(model, datamodule, bank, method=method, output=output, bytes_sent=bytes_sent)
     write_results(output / "results.json", rows)
     return rows

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -20,6 +21,9 @@ from anomalib_federated.models import FederatedPatchcore
 
 logger = logging.getLogger(__name__)
 
+WORK = "work"
+"""Folder in the output in which patch features lie while a run is under way."""
+
 PARITY_IMAGES = 4
 """Validation pictures on which each export is compared with torch."""
 
@@ -36,7 +40,9 @@ def run_federated(
 ) -> list[ResultRow]:
     """Train, score and export the federated detector and, for comparison, the centralised one.
 
-    Writes ``results.json`` and, per method, ``bank.safetensors`` and ``openvino/<category>/``.
+    Writes ``results.json`` and, per method, ``bank.safetensors`` and ``openvino/<category>/``; of the federation also
+    the bank of each site, in ``sites/``. Patch features lie in ``work/`` until all is done; if the run is interrupted,
+    another with the same arguments goes on with them.
 
     Args:
         datamodule: The data set.
@@ -52,29 +58,44 @@ def run_federated(
     """
     datamodule.setup()
     # Mistakes in the settings of the federation come to light before anything is trained.
-    sites = make_sites(datamodule, partitioner, extractor=model.model, seed=seed)
+    sites = make_sites(
+        datamodule,
+        partitioner,
+        extractor=model.model,
+        seed=seed,
+        store=output / WORK / "sites",
+        memory=model.memory,
+        store_dtype=model.store_dtype,
+    )
     agreement = make_agreement(model, seed=seed)
     rows: list[ResultRow] = []
     if centralised:
-        rows += score_method(
-            model, datamodule, train_centralised(model, datamodule), method="centralised", output=output
-        )
-    bank, bytes_sent = train_federated(sites, strategy, agreement)
+        bank = train_centralised(model, datamodule, store=output / WORK / "centralised")
+        rows += score_method(model, datamodule, bank, method="centralised", output=output)
+    bank, bytes_sent = train_federated(sites, strategy, agreement, output=output / "federated")
     rows += score_method(model, datamodule, bank, method="federated", output=output, bytes_sent=bytes_sent)
     write_results(output / "results.json", rows)
+    for site in sites:
+        site.close()
+    shutil.rmtree(output / WORK)
     return rows
 
 
-def train_centralised(model: FederatedPatchcore, datamodule: AutoVI) -> MemoryBank:
-    """The bank of all training pictures together, with the model's own coreset and budget."""
-    return (
-        make_pooled_site(model, datamodule)
-        .patches()
-        .build_bank(model.coreset, method=model.coreset_name, site="pooled", seed=model.seed)
-    )
+def train_centralised(model: FederatedPatchcore, datamodule: AutoVI, *, store: Path | None = None) -> MemoryBank:
+    """The bank of all training pictures together, with the model's own coreset, budget and memory limit.
+
+    Args:
+        model: Settings of the detector.
+        datamodule: The data set, set up.
+        store: Folder in which patch features are kept; ``None`` keeps them in a temporary one.
+    """
+    site = make_pooled_site(model, datamodule, store=store)
+    bank = site.patches().build_bank(model.coreset, method=model.coreset_name, site=site.name, seed=model.seed)
+    site.close()
+    return bank
 
 
-def make_pooled_site(model: FederatedPatchcore, datamodule: AutoVI) -> Site:
+def make_pooled_site(model: FederatedPatchcore, datamodule: AutoVI, *, store: Path | None = None) -> Site:
     """One site that holds all training pictures."""
     return Site(
         "pooled",
@@ -82,6 +103,9 @@ def make_pooled_site(model: FederatedPatchcore, datamodule: AutoVI) -> Site:
         extractor=model.model,
         batch_size=datamodule.train_batch_size,
         num_workers=datamodule.num_workers,
+        store=store,
+        memory=model.memory,
+        store_dtype=model.store_dtype,
     )
 
 
@@ -91,16 +115,25 @@ def make_agreement(model: FederatedPatchcore, *, seed: int = 0) -> Agreement:
         space=model.space,
         coreset=model.coreset_name,
         coreset_args=model.coreset_args,
-        budget=model.coreset.budget,
+        budget=model.coreset.budget.plain(),
         seed=seed,
     )
 
 
 def train_federated(
-    sites: Sequence[Site], strategy: BankStrategy, agreement: Agreement
+    sites: Sequence[Site], strategy: BankStrategy, agreement: Agreement, *, output: Path
 ) -> tuple[MemoryBank, dict[str, int]]:
-    """The global bank of simulated sites, and the bytes sent per category."""
+    """The global bank of simulated sites, and the bytes sent per category.
+
+    Args:
+        sites: The sites.
+        strategy: How their banks become one.
+        agreement: What they are asked for.
+        output: Folder to write ``sites/<site>.safetensors`` in, the bank that each site sent, for later merges.
+    """
     federation = simulate(sites, strategy, agreement)
+    for site, bank in federation.site_banks.items():
+        bank.save(output / "sites" / f"{site}.safetensors")
     totals = dict.fromkeys(federation.bank.categories, 0)
     for per_category in federation.bytes_sent.values():
         for category, sent in per_category.items():

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from flwr.app import ArrayRecord, Context
 from flwr.serverapp import Grid, ServerApp
+from torch import Tensor
 
 from anomalib_federated import messages
 from anomalib_federated.agreement import Agreement
@@ -20,14 +21,16 @@ class Federation:
     """What came out of a federation.
 
     Attributes:
-        bank: The global bank, with its covering radius over all sites' patches.
+        bank: The global bank, with its covering radius and weights over all sites' patches.
         bytes_sent: Per site and category, the bytes of bank that the site sent.
         seconds: Wall time.
+        site_banks: Per site, the bank that it sent.
     """
 
     bank: MemoryBank
     bytes_sent: dict[str, dict[str, int]]
     seconds: float
+    site_banks: dict[str, MemoryBank]
 
 
 def run_federation(grid: Grid, strategy: BankStrategy, agreement: Agreement, *, timeout: float = 3600) -> Federation:
@@ -37,7 +40,7 @@ def run_federation(grid: Grid, strategy: BankStrategy, agreement: Agreement, *, 
         grid: Reaches the sites.
         strategy: Aggregates their banks.
         agreement: What the sites are asked for.
-        timeout: Seconds to wait for the sites in each of the two exchanges.
+        timeout: Seconds to wait for the sites in each exchange.
 
     Raises:
         FederationError: If a site fails, does not answer in time or reports nonsense.
@@ -46,11 +49,24 @@ def run_federation(grid: Grid, strategy: BankStrategy, agreement: Agreement, *, 
     """
     began = time.perf_counter()
     config = agreement.to_record()
-    result = strategy.start(grid, ArrayRecord(), num_rounds=1, timeout=timeout, train_config=config)
+    result = strategy.start(grid, ArrayRecord(), num_rounds=strategy.rounds, timeout=timeout, train_config=config)
     bank = messages.bank_from_arrays(result.arrays, source="the strategy")
-    radius = result.evaluate_metrics_clientapp[1]
+    radius = result.evaluate_metrics_clientapp[max(result.evaluate_metrics_clientapp)]
     measured = {name: value for name, value in radius.items() if isinstance(value, float)}
-    return Federation(replace(bank, covering_radius=measured), strategy.bytes_received, time.perf_counter() - began)
+    return Federation(
+        bank=replace(bank, covering_radius=measured, weights=_measured_weights(bank, strategy)),
+        bytes_sent=strategy.bytes_received,
+        seconds=time.perf_counter() - began,
+        site_banks=strategy.banks_received,
+    )
+
+
+def _measured_weights(bank: MemoryBank, strategy: BankStrategy) -> Tensor:
+    """How many patches of all sites each row stands for; beside its equals, a row stands at least for itself."""
+    weights = bank.weights.clone()
+    for number, category in enumerate(bank.categories):
+        weights[bank.row_category == number] = strategy.weights_measured[category].float().clamp_min(1)
+    return weights
 
 
 def server_app(
@@ -62,7 +78,7 @@ def server_app(
         strategy: Aggregates the sites' banks.
         agreement: What the sites are asked for.
         deliver: Gets the result.
-        timeout: Seconds to wait for the sites in each of the two exchanges.
+        timeout: Seconds to wait for the sites in each exchange.
 
     Returns:
         An app that runs one federation.

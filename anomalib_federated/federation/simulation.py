@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from flwr.app import Context
 
@@ -18,7 +19,14 @@ from anomalib_federated.models.patch_features import PatchFeatureExtractor
 
 
 def make_sites(
-    datamodule: AutoVI, partitioner: Partitioner, *, extractor: PatchFeatureExtractor, seed: int = 0
+    datamodule: AutoVI,
+    partitioner: Partitioner,
+    *,
+    extractor: PatchFeatureExtractor,
+    seed: int = 0,
+    store: Path | None = None,
+    memory: str | int | None = None,
+    store_dtype: str = "float16",
 ) -> list[Site]:
     """Share a data set's training pictures out to sites.
 
@@ -27,6 +35,10 @@ def make_sites(
         partitioner: Says which site gets which picture.
         extractor: Every site's feature extractor.
         seed: Decides every random choice of the partitioner.
+        store: Folder in which each site keeps its features, in a folder of its name; ``None`` keeps them in temporary
+            ones.
+        memory: What the process and its workers may use, such as ``"4GB"``.
+        store_dtype: Type in which features are stored: ``float16`` or ``float32``.
 
     Raises:
         ValueError: If the partitioner cannot share the pictures out.
@@ -41,6 +53,9 @@ def make_sites(
             extractor=extractor,
             batch_size=datamodule.train_batch_size,
             num_workers=datamodule.num_workers,
+            store=store / name if store else None,
+            memory=memory,
+            store_dtype=store_dtype,
         )
         for name, positions in sorted(parts.items())
     ]

@@ -1,12 +1,14 @@
-"""One site: its pictures, and the two things that it computes from them for the federation.
+"""One site: its pictures, and what it computes from them for the federation.
 
-Nothing but a memory bank, and one covering radius per category, leaves this class.
+Nothing but memory banks, and how well a bank covers the site's patches, leaves this class.
 """
 
 from __future__ import annotations
 
 import logging
 import time
+from contextlib import ExitStack
+from pathlib import Path
 
 import torch
 from torchvision.transforms.v2 import Transform
@@ -14,9 +16,11 @@ from torchvision.transforms.v2 import Transform
 from anomalib_federated import registry
 from anomalib_federated.agreement import Agreement
 from anomalib_federated.bank import BankError, FeatureSpace, MemoryBank
+from anomalib_federated.budget import Budget
+from anomalib_federated.covering import Covering, measure_covering
 from anomalib_federated.data.batches import batches
 from anomalib_federated.data.dataset import InspectionDataset
-from anomalib_federated.distances import covering_radius
+from anomalib_federated.federation.frontier import Frontier
 from anomalib_federated.models.image_transform import image_transform
 from anomalib_federated.models.patch_collection import PatchCollection
 from anomalib_federated.models.patch_features import PatchFeatureExtractor
@@ -34,6 +38,11 @@ class Site:
         extractor: Turns them into patch features.
         batch_size: Pictures at a time.
         num_workers: Processes that read ahead.
+        store: Folder in which patch features are kept, so that no picture goes through the network twice; ``None``
+            keeps them in a temporary one.
+        memory: What this process and its workers may use, such as ``"4GB"``; ``None`` leaves half of what the machine
+            has free to others.
+        store_dtype: Type in which features are stored: ``float16`` or ``float32``.
     """
 
     def __init__(
@@ -44,13 +53,20 @@ class Site:
         extractor: PatchFeatureExtractor,
         batch_size: int = 4,
         num_workers: int = 0,
+        store: Path | None = None,
+        memory: str | int | None = None,
+        store_dtype: str = "float16",
     ) -> None:
         self.name = name
         self.images = images
         self.extractor = extractor
         self.batch_size = batch_size
         self.num_workers = num_workers
+        self.store = store
+        self.memory = memory
+        self.store_dtype = store_dtype
         self._patches: PatchCollection | None = None
+        self._frontier: Frontier | None = None
 
     @property
     def transform(self) -> Transform:
@@ -78,25 +94,73 @@ class Site:
             coreset, method=agreement.coreset, site=self.name, seed=agreement.seed, dtype=dtype
         )
 
-    def covering_radius(self, bank: MemoryBank) -> dict[str, float]:
-        """How well a bank covers this site's patches: per category that both have, the largest distance to a row.
+    def covering(self, bank: MemoryBank) -> dict[str, Covering]:
+        """How well a bank covers this site's patches, per category that both have.
 
         Raises:
             BankError: If the bank is of another feature space; the error names the field.
         """
         self._check_space(bank.space)
-        patches = self.patches()
         return {
-            category: covering_radius(patches.features(category), bank.for_category(category).features)
-            for category in patches.categories
+            category: self._covering(bank.for_category(category))
+            for category in self.patches().categories
             if category in bank.categories
         }
 
+    def candidates(
+        self, picks: MemoryBank | None, agreement: Agreement, *, count: int
+    ) -> tuple[MemoryBank, dict[str, float]]:
+        """The patches that a federation's picks leave farthest, see :meth:`Frontier.candidates`.
+
+        Args:
+            picks: All picks so far; ``None`` before the first.
+            agreement: How.
+            count: Patches per category.
+
+        Raises:
+            BankError: If this site's settings give another feature space than agreed; the error names the field.
+        """
+        self._check_space(agreement.space)
+        if self._frontier is None:
+            self._frontier = Frontier(self.patches(), self.name)
+        dtype: torch.dtype = getattr(torch, agreement.dtype)
+        return self._frontier.candidates(
+            picks, count=count, budget=Budget.of(agreement.budget), seed=agreement.seed, dtype=dtype
+        )
+
     def patches(self) -> PatchCollection:
-        """This site's patch features, extracted at the first call."""
+        """This site's patch features; at the first call, those that are not stored yet are extracted.
+
+        Raises:
+            ValueError: If a picture cannot be read, or gives impossible features.
+            StoreError: If the store is of other settings, or in use.
+            MemoryLimitError: If more memory is used than allowed.
+            OSError: If the features cannot be stored.
+        """
         if self._patches is None:
-            self._patches = self._extract()
+            patches = PatchCollection(
+                self.extractor.space,
+                self.store,
+                memory=self.memory,
+                dtype=self.store_dtype,
+                reading=repr(self.images.augmentations),
+            )
+            with ExitStack() as on_failure:
+                on_failure.callback(patches.close)
+                self._extract(patches)
+                on_failure.pop_all()
+            self._patches = patches
         return self._patches
+
+    def close(self) -> None:
+        """Let go of the patch features; if they lie in a temporary folder, it is removed."""
+        if self._patches is not None:
+            self._patches.close()
+            self._patches = self._frontier = None
+
+    def _covering(self, bank: MemoryBank) -> Covering:
+        rows = self.patches().rows(bank.categories[0], picks=len(bank))
+        return measure_covering(rows, bank.features)
 
     def _check_space(self, space: FeatureSpace) -> None:
         if differing := self.extractor.space.differences(space):
@@ -104,12 +168,17 @@ class Site:
             raise BankError(msg)
 
     @torch.inference_mode()
-    def _extract(self) -> PatchCollection:
-        began, transform, patches = time.perf_counter(), self.transform, PatchCollection(self.extractor.space)
+    def _extract(self, patches: PatchCollection) -> None:
+        began, transform, samples = time.perf_counter(), self.transform, self.images.samples
+        pairs = zip(samples["category"], samples["image_path"], strict=True)
+        stored = {path for category, path in pairs if patches.find(category, path)}
+        loader = batches(self.images, batch_size=self.batch_size, num_workers=self.num_workers, known=stored)
         with progress_bar(f"{self.name}: features", total=len(self.images)) as advance:
-            for batch in batches(self.images, batch_size=self.batch_size, num_workers=self.num_workers):
-                patches.add(self.extractor(transform(batch.image)), batch.category)
-                advance(len(batch.image))
-        seconds = time.perf_counter() - began
-        logger.info("%s: features of %d images in %.1f s", self.name, len(self.images), seconds)
-        return patches
+            advance(len(stored))
+            for batch in loader:
+                patches.add(self.extractor(transform(batch.image)), batch.category, batch.image_path)
+                advance(len(set(batch.image_path) - stored))
+        logger.info(
+            "%s: features of %d images, %d of them stored before, in %.1f s",
+            self.name, len(self.images), len(stored), time.perf_counter() - began,
+        )  # fmt: skip

@@ -2,19 +2,36 @@
 
 from __future__ import annotations
 
-import math
+import logging
+import time
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from numbers import Integral
-from typing import TypeGuard
 
 import torch
 from torch import Tensor
 
 from anomalib_federated.bank.validation import MAX_FEATURE
+from anomalib_federated.budget import Budget, BudgetLike
+from anomalib_federated.covering import measure_covering
+from anomalib_federated.distances import nearest
+from anomalib_federated.rows import Rows, as_rows
 
-SHARE_ROUNDING = 1e-9
-"""Makes 0.29 of 100 rows 29, though their product in floating point is a little less."""
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, eq=False)
+class Picks:
+    """What a plugin answers.
+
+    Attributes:
+        indices: Shape ``(k,)``, int64: distinct row numbers in the order in which they were picked.
+        owner: Shape ``(n,)``, an integer type: for each row, the position in ``indices`` of its nearest pick; ``None``
+            leaves it to the base class to find.
+    """
+
+    indices: Tensor
+    owner: Tensor | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,40 +42,58 @@ class Selection:
         indices: Shape ``(k,)``, int64: row numbers in the order in which they were picked.
         radius: Covering radius: the largest Euclidean distance of any row to its nearest picked row, in the space of
             the features given.
+        mean_distance: Mean distance of the rows to their nearest picked row, in the same space.
         weights: Shape ``(k,)``, float32: how many rows have this pick as their nearest; they sum to ``n``.
+        seconds: Wall time of the selection with its measurement.
+        passes: How often all rows were read, the checks before and the measurement after included.
     """
 
     indices: Tensor
     radius: float
+    mean_distance: float
     weights: Tensor
+    seconds: float
+    passes: int
 
 
 class Coreset(ABC):
     """Chooses ``budget`` of ``n`` features.
 
+    A plugin writes :meth:`pick`. Checks before it, and every figure after it, are made here, so that they mean the same
+    for every plugin.
+
     Args:
-        budget: An int is a number of rows; a float in (0, 1] is a share of the rows. A budget above ``n`` keeps all.
+        budget: Rows (an int), a share of the rows (a float in (0, 1]), or ``{"radius": R, "rows": MOST}`` for as many
+            rows as it takes to cover all within ``R``. A budget above ``n`` keeps all.
 
     Raises:
-        ValueError: If the budget is neither.
+        ValueError: If the budget is none of these.
     """
 
-    def __init__(self, *, budget: int | float) -> None:
-        share = isinstance(budget, float) and 0 < budget <= 1
-        rows = isinstance(budget, int) and not isinstance(budget, bool) and budget >= 1
-        if not share and not rows:
-            msg = (
-                f"The coreset budget is {budget!r}; give a number of rows (an int >= 1) or a share (a float in (0, 1])."
-            )
-            raise ValueError(msg)
-        self.budget = budget
+    def __init__(self, *, budget: BudgetLike) -> None:
+        self.budget = Budget.of(budget)
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}(budget={self.budget})"
+        settings = {**vars(self), "budget": self.budget.plain()}
+        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in settings.items())})"
 
     @abstractmethod
-    def select(self, features: Tensor, *, seed: int = 0, start: int | None = None) -> Selection:
+    def pick(self, rows: Rows, *, seed: int, start: int | None) -> Picks:
         """Choose rows.
+
+        Args:
+            rows: Finite features, more of them than :meth:`rows` of their number; not to be changed. They may be larger
+                than memory: read them by ``rows.blocks()`` and ``rows.take(indices)``.
+            seed: Decides every random choice.
+            start: Row to pick first; ``None`` leaves it to the method.
+
+        Returns:
+            ``self.rows(len(rows))`` distinct rows, or fewer where ``self.budget.radius`` is reached before. Equal
+            arguments give equal picks.
+        """
+
+    def select(self, features: Tensor | Rows, *, seed: int = 0, start: int | None = None) -> Selection:
+        """Choose rows and measure how well they stand for all.
 
         Args:
             features: Shape ``(n, d)``, floating dtype, finite, ``n >= 1``; not changed.
@@ -66,45 +101,74 @@ class Coreset(ABC):
             start: Row to pick first; ``None`` leaves it to the method.
 
         Returns:
-            ``min(budget, n)`` distinct rows. Equal arguments give equal selections.
+            Distinct rows, as many as the budget says. Equal arguments give equal selections.
 
         Raises:
-            ValueError: If the features or ``start`` are not as said; call :meth:`check` first.
-        """
-
-    def rows(self, n: int) -> int:
-        """The number of rows that the budget allows out of ``n``."""
-        return (
-            min(n, self.budget)
-            if isinstance(self.budget, int)
-            else max(1, math.floor(self.budget * n + SHARE_ROUNDING))
-        )
-
-    def check(self, features: object, start: object) -> None:
-        """Refuse features or a start that :meth:`select` cannot use.
-
-        Raises:
-            TypeError: If the features are no tensor.
+            TypeError: If the features are neither a tensor nor rows.
             ValueError: If the features are not ``(n, d)``, empty or not finite (the error names the first such row), or
                 ``start`` is not a row.
         """
-        if not isinstance(features, Tensor):
-            msg = f"A coreset needs a torch tensor of features, got {type(features).__name__}."
-            raise TypeError(msg)
-        if features.ndim != 2 or not features.is_floating_point() or 0 in features.shape:
-            msg = (
-                f"A coreset needs (n, d) floating features, n and d >= 1, got {tuple(features.shape)} {features.dtype}."
-            )
+        began, rows = time.perf_counter(), as_rows(features)
+        before = rows.passes
+        _check_finite(rows)
+        if start is not None and not _is_row(start, len(rows)):
+            msg = f"The coreset's start is {start!r}, which is not one of the rows 0 .. {len(rows) - 1}."
             raise ValueError(msg)
-        broken = ~(torch.isfinite(features) & (features.abs() <= MAX_FEATURE)).all(1)
-        if bool(broken.any()):
-            first, count = int(broken.nonzero()[0]), int(broken.sum())
-            msg = f"Row {first} of the features is NaN, infinite or absurdly large ({count} such rows)."
-            raise ValueError(msg)
-        if start is not None and not (_is_whole(start) and 0 <= int(start) < len(features)):
-            msg = f"The coreset's start is {start!r}, which is not one of the rows 0 .. {len(features) - 1}."
-            raise ValueError(msg)
+        if self.budget.radius is None and self.rows(len(rows)) == len(rows):
+            logger.info("The budget %s allows all %d rows: all are kept", self.budget.plain(), len(rows))
+            picks = _everything(len(rows), start)
+        else:
+            picks = self.pick(rows, seed=seed, start=start)
+        picked = rows.take(picks.indices)
+        owner = _nearest_pick(rows, picked) if picks.owner is None else picks.owner
+        owner[picks.indices] = torch.arange(len(picks.indices), dtype=owner.dtype)  # even beside its equals
+        covering = measure_covering(rows, picked, owner=owner)
+        if self.budget.radius is not None and covering.radius > self.budget.radius:
+            logger.warning("%d rows cover only within %.4g, not within the target radius %.4g; allow more rows",
+                           len(picked), covering.radius, self.budget.radius)  # fmt: skip
+        return Selection(
+            indices=picks.indices,
+            radius=covering.radius,
+            mean_distance=covering.mean_distance,
+            weights=covering.weights,
+            seconds=time.perf_counter() - began,
+            passes=rows.passes - before,
+        )
+
+    def rows(self, n: int) -> int:
+        """The most rows that the budget allows out of ``n``."""
+        return self.budget.limit(n)
 
 
-def _is_whole(value: object) -> TypeGuard[Integral]:
-    return isinstance(value, Integral) and not isinstance(value, bool)
+def _check_finite(rows: Rows) -> None:
+    for which, block in rows.blocks():
+        low, high = torch.aminmax(block)  # NaN if any feature is, which no comparison passes
+        if float(low) >= -MAX_FEATURE and float(high) <= MAX_FEATURE:
+            continue
+        broken = ~(torch.isfinite(block) & (block.abs() <= MAX_FEATURE)).all(1)
+        first = which.start + int(broken.nonzero()[0])
+        msg = (
+            f"A feature is NaN, infinite or absurdly large in {rows.where(first)} "
+            f"({int(broken.sum())} such rows nearby); leave these rows out."
+        )
+        raise ValueError(msg)
+
+
+def _nearest_pick(rows: Rows, picked: Tensor) -> Tensor:
+    owner = torch.empty(len(rows), dtype=torch.int32)
+    for which, block in rows.blocks():
+        owner[which] = nearest(block, picked.to(block.device))[1].to("cpu", torch.int32)
+    return owner
+
+
+def _everything(n: int, start: int | None) -> Picks:
+    indices = torch.arange(n)
+    if start is not None:
+        indices = torch.cat([torch.tensor([start]), indices[indices != start]])
+    owner = torch.empty(n, dtype=torch.int64)
+    owner[indices] = torch.arange(n)
+    return Picks(indices, owner)
+
+
+def _is_row(value: object, n: int) -> bool:
+    return not isinstance(value, bool) and isinstance(value, Integral) and 0 <= int(value) < n

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from anomalib import LearningType
@@ -20,6 +21,7 @@ from anomalib_federated import registry
 from anomalib_federated.backbones import DEFAULT_BACKBONE, Backbone
 from anomalib_federated.bank import BankError, FeatureSpace, MemoryBank
 from anomalib_federated.interfaces.coreset import Coreset
+from anomalib_federated.memory import parse_bytes
 from anomalib_federated.metrics import AUSPRO
 from anomalib_federated.models.image_score import ImageScore, ScoreRule
 from anomalib_federated.models.image_transform import image_transform
@@ -43,7 +45,8 @@ class FederatedPatchcore(MemoryBankMixin, AnomalibModule):
         layers: Layers whose features are used; ``None`` takes the usual ones of the backbone.
         weights: Local file of backbone weights; ``None`` takes packaged ones, else timm's hub.
         coreset: The coreset plugin: its name, or ``class_path`` and ``init_args``.
-        budget: Bank rows per category: a number (int) or a share of the patches (float in (0, 1]).
+        budget: Bank rows per category: a number (int), a share of the patches (float in (0, 1]), or
+            ``{radius: R, rows: MOST}`` for as many rows as it takes to cover all patches within ``R``.
         image_size: Height and width to which pictures are resized; ``None`` keeps each picture's own size.
         keep_aspect_ratio: If true, pictures keep their shape and ``image_size`` sets only their area.
         layer_scales: Constant per layer by which its features are divided; ``None`` takes those of the backbone.
@@ -52,6 +55,11 @@ class FederatedPatchcore(MemoryBankMixin, AnomalibModule):
         false_alarm_rate: Share of normal validation pictures that may score above the threshold.
         site: Name that rows selected here carry.
         seed: Decides every random choice of the coreset.
+        memory: What training may use, workers included, such as ``"4GB"``; ``None`` leaves half of what the machine has
+            free to others.
+        store: Folder in which training keeps patch features, so that interrupted training goes on where it was;
+            ``None`` keeps them in a temporary one (in ``TMPDIR``), until the bank is selected.
+        store_dtype: Type in which features are stored: ``float16`` (half the disk) or ``float32``.
         pre_processor: As in anomalib.
         post_processor: As in anomalib; the default is :class:`NormalQuantilePostProcessor`.
         evaluator: As in anomalib; the default measures image AUROC, average precision, F1 and AUC-sPRO at 0.05.
@@ -60,6 +68,7 @@ class FederatedPatchcore(MemoryBankMixin, AnomalibModule):
     Raises:
         BackboneError: If the backbone or its weights cannot be had.
         PluginError: If the coreset plugin cannot be had.
+        ValueError: If a setting is impossible.
 
     Example:
         >>> model = FederatedPatchcore(budget=100)
@@ -74,7 +83,7 @@ class FederatedPatchcore(MemoryBankMixin, AnomalibModule):
         *,
         weights: str | None = None,
         coreset: str | dict[str, Any] = "k_center",
-        budget: int | float = 10_000,
+        budget: int | float | dict[str, int | float] = 10_000,
         image_size: tuple[int, int] | None = (320, 320),
         keep_aspect_ratio: bool = False,
         layer_scales: Sequence[float] | None = None,
@@ -83,6 +92,9 @@ class FederatedPatchcore(MemoryBankMixin, AnomalibModule):
         false_alarm_rate: float = 0.05,
         site: str = "local",
         seed: int = 0,
+        memory: str | int | None = None,
+        store: str | None = None,
+        store_dtype: Literal["float16", "float32"] = "float16",
         pre_processor: nn.Module | bool = True,
         post_processor: nn.Module | bool = True,
         evaluator: Evaluator | bool = True,
@@ -104,14 +116,17 @@ class FederatedPatchcore(MemoryBankMixin, AnomalibModule):
         )
         self.model = extractor
         self.coreset: Coreset = registry.build("coreset", coreset, budget=budget)
-        self.coreset_name = coreset if isinstance(coreset, str) else str(coreset["class_path"])
+        self.coreset_name = registry.name_of(coreset, kind="coreset")
         self.coreset_args = {} if isinstance(coreset, str) else dict(coreset.get("init_args") or {})
         self.scorer = PatchScorer(ImageScore(score, neighbors=num_neighbors))
         self.site = site
         self.seed = seed
         self._bank: MemoryBank | None = None
         self._rows: dict[str, CentredRows] = {}
-        self._patches = PatchCollection(self.space)
+        self.memory = None if memory is None else parse_bytes(memory)
+        self.store = store
+        self.store_dtype = store_dtype
+        self._patches: PatchCollection | None = None
 
     @property
     def space(self) -> FeatureSpace:
@@ -154,16 +169,48 @@ class FederatedPatchcore(MemoryBankMixin, AnomalibModule):
         self._rows[category] = self._rows[category].to(self.device)
         return self._rows[category]
 
+    def on_train_start(self) -> None:
+        """Start anew: training that was interrupted leaves nothing behind but its store."""
+        self._drop_patches()
+
     def training_step(self, batch: Batch, *args: object, **kwargs: object) -> Tensor:
-        """Collect the batch's patch features."""
+        """Collect the batch's patch features; if all of them are stored already, the network is spared."""
         del args, kwargs
-        self._patches.add(self.model(batch.image).detach(), categories_of(batch))
+        categories, pictures = categories_of(batch), batch.image_path
+        with ExitStack() as on_failure:
+            on_failure.callback(self._drop_patches)  # a store that stayed open could not be resumed
+            patches = self._collection()
+            if pictures is None or not all(patches.find(*pair) for pair in zip(categories, pictures, strict=True)):
+                patches.add(self.model(batch.image).detach(), categories, pictures)
+            on_failure.pop_all()
         return torch.tensor(0.0, requires_grad=True, device=self.device)
 
     def fit(self) -> None:
         """Select the bank from the patch features collected."""
-        self.bank = self._patches.build_bank(self.coreset, method=self.coreset_name, site=self.site, seed=self.seed)
-        self._patches = PatchCollection(self.space)
+        try:
+            self.bank = self._collection().build_bank(
+                self.coreset, method=self.coreset_name, site=self.site, seed=self.seed
+            )
+        finally:
+            self._drop_patches()
+
+    def _collection(self) -> PatchCollection:
+        # Made when it is needed: a model that only scores has no folder, and can be pickled.
+        if self._patches is None:
+            loader = self._trainer.train_dataloader if self._trainer else None
+            self._patches = PatchCollection(
+                self.space,
+                Path(self.store) if self.store else None,
+                memory=self.memory,
+                dtype=self.store_dtype,
+                reading=repr(getattr(getattr(loader, "dataset", None), "augmentations", None)),
+            )
+        return self._patches
+
+    def _drop_patches(self) -> None:
+        if self._patches is not None:
+            self._patches.close()
+            self._patches = None
 
     def predict_batch(self, images: Tensor, categories: Sequence[str]) -> InferenceBatch:
         """Score pictures, each with its category's rows.

@@ -1,62 +1,134 @@
-"""The patch features of a training set, gathered batch by batch and turned into a memory bank."""
+"""The patch features of a training set, gathered batch by batch on disk and turned into a memory bank."""
 
 from __future__ import annotations
 
 import logging
-import time
+import tempfile
 from collections.abc import Sequence
+from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from anomalib_federated.bank import Contribution, FeatureSpace, MemoryBank
-from anomalib_federated.interfaces.coreset import Coreset
+from anomalib_federated.bank.validation import check_name
+from anomalib_federated.interfaces.coreset import Coreset, Selection
+from anomalib_federated.memory import MemoryLimit, MemoryLimitError, selection_bytes
 from anomalib_federated.models.patch_features import patch_rows
+from anomalib_federated.patch_store import Identity, PatchStore, StoredRows
 
 logger = logging.getLogger(__name__)
 
 
 class PatchCollection:
-    """Patch features per category.
+    """Patch features per category, each in a store of its own.
+
+    Only pictures that were added, or found by :meth:`find`, belong to the collection, whatever else the stores hold.
 
     Args:
         space: Feature space of all that is added.
+        folder: Where the stores lie, one folder per category; ``None`` takes a temporary folder, which is removed when
+            the collection is closed.
+        memory: What this process and its workers may use, such as ``"4GB"``; ``None`` leaves half of what the machine
+            has free to others.
+        dtype: Type in which features are stored: ``float16`` or ``float32``.
+        reading: How pictures are read before the model sees them; features of pictures read otherwise are not found.
+
+    Raises:
+        ValueError: If the memory is not a size.
     """
 
-    def __init__(self, space: FeatureSpace) -> None:
+    def __init__(
+        self,
+        space: FeatureSpace,
+        folder: Path | None = None,
+        *,
+        memory: str | int | None = None,
+        dtype: str = "float16",
+        reading: str = "",
+    ) -> None:
         self.space = space
-        self._rows: dict[str, list[Tensor]] = {}
-        self._images: dict[str, int] = {}
+        self.dtype = dtype
+        self.reading = reading
+        self.memory = MemoryLimit.of(memory)
+        self._temporary = None if folder else tempfile.TemporaryDirectory(prefix="anomalib-federated-")
+        self._folder = folder or Path(self._temporary.name if self._temporary else "")
+        self._stores: dict[str, PatchStore] = {}
+        self._pictures: dict[str, set[str]] = {}
 
-    def add(self, embedding: Tensor, categories: Sequence[str]) -> None:
-        """Add a batch.
+    def find(self, category: str, picture: str) -> bool:
+        """Take in the stored features of a picture, if there are any and its file has not changed since.
+
+        Args:
+            category: Category of the picture.
+            picture: Path of its file.
+
+        Returns:
+            Whether there are.
+        """
+        name = str(Path(picture).absolute())
+        found = self._store(category).holds(name, Identity.of_file(Path(picture)))
+        if found:
+            self._pictures.setdefault(category, set()).add(name)
+        return found
+
+    def add(self, embedding: Tensor, categories: Sequence[str], pictures: Sequence[str] | None = None) -> None:
+        """Add a batch; pictures whose features are stored already are left as they are.
 
         Args:
             embedding: Patch features, shape ``(batch, d, rows, columns)``.
             categories: Category of each picture.
+            pictures: Path of each picture's file; ``None`` numbers them, which a temporary folder alone allows.
 
         Raises:
-            ValueError: If a feature is not finite; the error names the picture.
+            ValueError: If a feature is not finite, or too large to be stored; the error names the picture.
+            MemoryLimitError: If more memory is used than allowed.
+            OSError: If the features cannot be stored.
         """
+        if pictures is None and not self._temporary:
+            msg = f"Pictures without a path cannot be found again in the store {self._folder}; leave the store out."
+            raise ValueError(msg)
+        if self.memory.limit is not None:
+            self._check_memory()
         for position, category in enumerate(categories):
-            rows = patch_rows(embedding[position : position + 1])
-            images = self._images.get(category, 0)
-            if not bool(torch.isfinite(rows).all()):
-                msg = f"Training picture {images} of category '{category}' gives NaN or infinite features."
-                raise ValueError(msg)
-            self._rows.setdefault(category, []).append(rows)
-            self._images[category] = images + 1
+            if pictures is not None and self.find(category, pictures[position]):
+                continue
+            known = self._pictures.setdefault(category, set())
+            name = (
+                f"number {len(known):06d} of {category}"
+                if pictures is None
+                else str(Path(pictures[position]).absolute())
+            )
+            identity = Identity(0, 0) if pictures is None else Identity.of_file(Path(pictures[position]))
+            self._store(category).add(name, identity, patch_rows(embedding[position : position + 1]))
+            known.add(name)
 
     @property
     def categories(self) -> list[str]:
         """Names of the categories seen, in alphabetical order."""
-        return sorted(self._rows)
+        return sorted(name for name, pictures in self._pictures.items() if pictures)
 
-    def features(self, category: str) -> Tensor:
-        """All patches of a category, shape ``(n, d)``, in the order of arrival."""
-        if len(self._rows[category]) > 1:
-            self._rows[category] = [torch.cat(self._rows[category])]
-        return self._rows[category][0]
+    def images(self, category: str) -> int:
+        """Number of pictures of a category."""
+        return len(self._pictures[category])
+
+    def patches(self, category: str) -> int:
+        """Number of patches of a category."""
+        return self._store(category).count(self._pictures[category])
+
+    def rows(self, category: str, *, picks: int = 0) -> StoredRows:
+        """All patches of a category, in the order of the pictures' names; as many in memory as may be.
+
+        Args:
+            category: Name of the category.
+            picks: How many rows will be picked out of them, for which memory is left free.
+
+        Raises:
+            MemoryLimitError: If there is too little memory to select from them.
+        """
+        needed = selection_bytes((self.patches(category), self.space.dim), picks=picks)
+        left = self._check_memory(needed)
+        return self._store(category).rows(self._pictures[category], resident_bytes=left)
 
     def build_bank(
         self, coreset: Coreset, *, method: str, site: str, seed: int, dtype: torch.dtype = torch.float32
@@ -75,8 +147,9 @@ class PatchCollection:
 
         Raises:
             ValueError: If nothing was collected.
+            MemoryLimitError: If more memory is needed than allowed.
         """
-        if not self._rows:
+        if not self.categories:
             msg = f"Site '{site}' has no training picture, so there is nothing to build a memory bank from."
             raise ValueError(msg)
         return MemoryBank.merge(
@@ -84,19 +157,39 @@ class PatchCollection:
             for category in self.categories
         )
 
+    def close(self) -> None:
+        """Let go of the stores; a temporary folder is removed."""
+        for store in self._stores.values():
+            store.close()
+        self._stores, self._pictures = {}, {}
+        if self._temporary:
+            self._temporary.cleanup()
+
+    def _store(self, category: str) -> PatchStore:
+        if category not in self._stores:
+            check_name("category", category)
+            folder = self._folder / category
+            self._stores[category] = PatchStore(folder, self.space, dtype=self.dtype, reading=self.reading)
+        return self._stores[category]
+
+    def _check_memory(self, needed: int = 0) -> int:
+        try:
+            return self.memory.check(needed)
+        except MemoryLimitError as error:
+            if self._temporary:
+                msg = f"{error} (Name a store, and the next run need not extract the same features again.)"
+            else:
+                msg = f"{error} (The features extracted so far are kept in {self._folder}.)"
+            raise MemoryLimitError(msg) from error
+
     def _build_category(self, category: str, coreset: Coreset, *, method: str, site: str, seed: int) -> MemoryBank:
-        features = self.features(category)
-        began = time.perf_counter()
-        selection = coreset.select(features, seed=seed)
-        count, images = len(selection.indices), self._images[category]
-        logger.info(
-            "%s, %s: %d images, %d patches, %d rows by %s, covering radius %.4g, %.1f s",
-            site, category, images, len(features), count, method, selection.radius, time.perf_counter() - began,
-        )  # fmt: skip
+        rows = self.rows(category, picks=coreset.rows(self.patches(category)))
+        selection = coreset.select(rows, seed=seed)
+        self._log(site, category, rows, selection, method=method)
         return MemoryBank(
-            features=features[selection.indices.to(features.device)].cpu(),
-            row_category=torch.zeros(count, dtype=torch.int32),
-            row_site=torch.zeros(count, dtype=torch.int32),
+            features=rows.take(selection.indices),
+            row_category=torch.zeros(len(selection.indices), dtype=torch.int32),
+            row_site=torch.zeros(len(selection.indices), dtype=torch.int32),
             weights=selection.weights,
             categories=(category,),
             sites=(site,),
@@ -105,12 +198,25 @@ class PatchCollection:
                 Contribution(
                     site=site,
                     category=category,
-                    images=images,
-                    patches=len(features),
+                    images=self.images(category),
+                    patches=len(rows),
+                    rows=len(selection.indices),
                     coreset=method,
                     covering_radius=selection.radius,
+                    mean_distance=selection.mean_distance,
+                    passes=selection.passes,
+                    seconds=selection.seconds,
                 ),
             ),
             coresets={category: method},
             covering_radius={category: selection.radius},
         )
+
+    def _log(self, site: str, category: str, rows: StoredRows, selection: Selection, *, method: str) -> None:
+        logger.info(
+            "%s, %s: %d images, %d patches, %.1f MB on disk, %d rows by %s, covering radius %.4g, mean distance %.4g, "
+            "%.1f s, %d passes",
+            site, category, self.images(category), len(rows), self._store(category).size / 1e6,
+            len(selection.indices), method, selection.radius, selection.mean_distance, selection.seconds,
+            selection.passes,
+        )  # fmt: skip

@@ -144,7 +144,8 @@ class NormalQuantilePostProcessor(PostProcessor):
 def normalise(values: Tensor, threshold: Tensor) -> Tensor:
     """``s / (s + t)``: 0.5 at the threshold, in the order of ``s``.
 
-    Written as ``1 - t / (s + t)``: ``s`` occurs once, so rounding cannot turn two scores around.
+    Written with one ``s``, as ``1 - 1 / (1 + s / t)``, so that rounding cannot turn two scores around. (OpenVINO 2026.4
+    computes ``1 - t / (s + t)`` wrongly where ``t`` is a constant.)
 
     Example:
         >>> import torch
@@ -152,7 +153,7 @@ def normalise(values: Tensor, threshold: Tensor) -> Tensor:
         tensor([0.0000, 0.5000, 0.7500])
     """
     threshold = threshold.clamp_min(torch.finfo(torch.float32).tiny)
-    return 1 - threshold / (values + threshold)
+    return 1 - 1 / (1 + values / threshold)
 
 
 def categories_of(batch: Batch) -> Sequence[str]:

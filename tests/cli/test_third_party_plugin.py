@@ -30,22 +30,18 @@ py-modules = ["every_nth"]
 MODULE = '''
 import torch
 
-from anomalib_federated.distances import nearest
-from anomalib_federated.interfaces.coreset import Coreset, Selection
+from anomalib_federated.interfaces.coreset import Coreset, Picks
 
 
 class EveryNth(Coreset):
     """Takes rows at equal steps."""
 
-    def select(self, features, *, seed=0, start=None):
-        self.check(features, start)
-        rows = self.rows(len(features))
-        indices = torch.arange(rows) * len(features) // rows
+    def pick(self, rows, *, seed, start):
+        most = self.rows(len(rows))
+        indices = torch.arange(most) * len(rows) // most
         if start is not None:
-            indices = torch.cat([torch.tensor([start]), indices[indices != start]])[:rows]
-        distances, owner = nearest(features, features[indices])
-        owner[indices] = torch.arange(rows)  # a pick stands for itself, even beside its equals
-        return Selection(indices, float(distances.max()), torch.bincount(owner, minlength=rows).float())
+            indices = torch.cat([torch.tensor([start]), indices[indices != start]])[:most]
+        return Picks(indices)
 '''
 
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from flwr.app import ArrayRecord, ConfigRecord, Message, MessageType, MetricRecord, RecordDict
+from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MessageType, MetricRecord, RecordDict
 from flwr.clientapp import ClientApp
 from flwr.supercore.run import Run
 
@@ -77,7 +77,12 @@ def test_concatenation_is_the_union_of_what_the_sites_would_save(sites, agreemen
 def test_the_covering_radius_is_measured_on_all_sites_patches(sites, agreement):
     bank = simulate(sites, FederatedCoreset(budget=4), agreement).bank
     for category in ("nut", "screw"):
-        patches = [site.patches().features(category) for site in sites if category in site.patches().categories]
+        patches = [
+            block
+            for site in sites
+            if category in site.patches().categories
+            for _, block in site.patches().rows(category).blocks()
+        ]
         rows = bank.for_category(category).features.double()
         expected = (torch.cat(patches).double()[:, None] - rows[None]).norm(dim=2).amin(1).max()
         assert bank.covering_radius[category] == pytest.approx(float(expected), rel=1e-4)
@@ -95,14 +100,14 @@ def test_the_bytes_counted_are_the_bytes_of_the_banks(sites, agreement):
 
 
 def test_replies_in_any_order_give_the_same_bank(sites, agreement):
-    expected = run_federation(grid_of(sites), FederatedCoreset(budget=4), agreement).bank.to_bytes()
+    expected = run_federation(grid_of(sites), FederatedCoreset(budget=4), agreement).bank.digest
     for order in ([2, 1, 0], [1, 2, 0]):
         grid = ReorderingGrid(grid_of(sites), order)
         result = run_federation(grid, FederatedCoreset(budget=4), agreement)
-        assert result.bank.to_bytes() == expected
+        assert result.bank.digest == expected
         assert list(result.bytes_sent) == ["north", "south", "west"]
     renumbered = grid_of([sites[2], sites[0], sites[1]])
-    assert run_federation(renumbered, FederatedCoreset(budget=4), agreement).bank.to_bytes() == expected
+    assert run_federation(renumbered, FederatedCoreset(budget=4), agreement).bank.digest == expected
 
 
 def test_half_precision_halves_what_is_sent(sites, agreement):
@@ -256,6 +261,42 @@ def test_more_than_the_agreed_share_is_refused(sites, agreement):
         replace(agreement, budget=0.1).check(bank)
 
 
+def test_a_target_radius_lets_sites_send_fewer_rows(sites, agreement):
+    whole = simulate(sites, Concatenate(), replace(agreement, budget=48))
+    radius = whole.site_banks["north"].covering_radius["screw"] + 40.0
+    result = simulate(sites, Concatenate(), replace(agreement, budget={"radius": radius, "rows": 48}))
+    assert len(result.bank) < len(whole.bank)
+    assert all(item.covering_radius <= radius for item in result.bank.contributions)
+
+
+def test_the_banks_received_are_kept_for_later_merges(sites, agreement):
+    result = simulate(sites, FederatedCoreset(budget=4), agreement)
+    assert {name: bank.digest for name, bank in result.site_banks.items()} == {
+        site.name: MemoryBank.merge(
+            [site.build_bank(agreement).for_category(name) for name in site.patches().categories]
+        ).digest
+        for site in sites
+    }
+    again = FederatedCoreset(budget=4).merge(result.site_banks.values())
+    # What the sites measured is not in the banks that they sent.
+    assert replace(result.bank, covering_radius={}, weights=again.weights).digest == again.digest
+
+
+def test_a_site_that_miscounts_its_rows_is_refused(sites, agreement):
+    bank = sites[1].build_bank(agreement)
+    lying = replace(bank, contributions=tuple(replace(item, rows=item.rows + 1) for item in bank.contributions))
+    with pytest.raises(BankError, match="'south' holds 5 rows of category 'nut', but says that it kept 6"):
+        agreement.check(lying)
+
+
+def test_a_bank_of_too_many_bytes_is_not_decoded(sites, agreement):
+    huge = Array(dtype="uint8", shape=(3 << 20,), stype=messages.SERIALISATION, data=bytes(3 << 20))
+    other = ArrayRecord({"screw": huge})
+    grid = TamperingGrid(grid_of(sites), MessageType.TRAIN, lambda content: content.update({messages.BANK: other}))
+    with pytest.raises(BankError, match=f"from site 'south' .*more than the {agreement.max_bytes} accepted"):
+        run_federation(grid, Concatenate(), agreement)
+
+
 @pytest.mark.parametrize("name", ["", "../north", "so\x1b[2Juth", "x" * 300])
 def test_an_impossible_site_name_is_refused(sites, agreement, name):
     forged = {messages.SITE: messages.site_record(name)}
@@ -284,7 +325,7 @@ def test_a_covering_radius_under_another_sites_name_is_refused(sites, agreement)
 
 def test_a_global_bank_of_another_feature_space_is_refused_by_the_site(sites):
     with pytest.raises(BankError, match="Site 'north' is set up differently from the federation: "):
-        sites[0].covering_radius(example_bank())
+        sites[0].covering(example_bank())
 
 
 def test_coreset_arguments_that_repeat_the_budget_are_refused(sites, agreement):

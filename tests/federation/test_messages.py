@@ -10,6 +10,7 @@ from flwr.common.serde import recorddict_from_proto, recorddict_to_proto
 
 from anomalib_federated import messages
 from anomalib_federated.bank import BankError, MemoryBank
+from anomalib_federated.budget import Budget
 from anomalib_federated.federation import Agreement, InProcessGrid
 from anomalib_federated.messages import MessageError
 from anomalib_federated.testing import example_bank
@@ -122,8 +123,26 @@ def test_an_agreement_arrives_as_it_was_sent():
     for given in (
         Agreement(space=space),
         Agreement(space=space, coreset="random", coreset_args={"x": 1}, budget=0.1, dtype="float32", seed=7),
+        Agreement(space=space, budget={"radius": 2, "rows": 50}),
+        Agreement(space=space, budget=Budget(most=50, radius=0.5)),
     ):
         assert Agreement.from_record(given.to_record(), source="the server") == given
+
+
+def test_an_agreements_budget_is_plain_values():
+    space = example_bank().space
+    assert Agreement(space=space, budget=Budget(most=7)).budget == 7
+    assert Agreement(space=space, budget={"radius": 2, "share": 0.5}).budget == {"radius": 2.0, "share": 0.5}
+
+
+@pytest.mark.parametrize(("dtype", "row"), [("float32", 8 * 4), ("float16", 8 * 2)])
+def test_no_bank_larger_than_its_agreed_rows_is_decoded(dtype, row):
+    agreement = Agreement(space=example_bank().space, budget=100, dtype=dtype)
+    bank = example_bank(rows=100, dtype=getattr(torch, dtype))
+    assert len(bank.to_bytes()) < agreement.max_bytes < 100 * (row + 12) + (2 << 20)
+    assert Agreement(space=example_bank().space, budget=0.5).max_bytes == 4 << 30
+    with pytest.raises(BankError, match=r"category 'screw' from site 'a' .*more than the 999 accepted"):
+        messages.bank_from_arrays(messages.bank_to_arrays(bank), source="site 'a'", max_bytes=999)
 
 
 @pytest.mark.parametrize(
@@ -139,6 +158,10 @@ def test_an_agreement_arrives_as_it_was_sent():
         {"budget": 5.0},
         {"budget": float("inf")},
         {"budget": "many"},
+        {"budget": {"rows": 5}},
+        {"budget": {"radius": 0.0}},
+        {"budget": {"radius": 1.0, "rows": 5, "share": 0.5}},
+        {"budget": None},
         {"budget": float("nan")},
         {"dtype": "float64"},
         {"dtype": "load"},

@@ -44,7 +44,16 @@ def bank_of(model: FederatedPatchcore, features: torch.Tensor) -> MemoryBank:
         space=model.space,
         contributions=(
             Contribution(
-                site="local", category="default", images=1, patches=count, coreset="none", covering_radius=0.0
+                site="local",
+                category="default",
+                images=1,
+                patches=count,
+                rows=count,
+                coreset="none",
+                covering_radius=0.0,
+                mean_distance=0.0,
+                passes=1,
+                seconds=0.0,
             ),
         ),
         coresets={"default": "none"},

@@ -29,7 +29,7 @@ def test_the_seed_decides_a_random_coreset() -> None:
         model = build(coreset="random", seed=seed)
         model.training_step(batch_of(PICTURES, ["tank_screw"] * 7))
         model.fit()
-        banks.append(model.bank.to_bytes())
+        banks.append(model.bank.digest)
     assert banks[0] == banks[1] != banks[2]
 
 
@@ -37,7 +37,7 @@ def test_a_training_picture_that_is_not_finite_is_refused_by_name() -> None:
     images = PICTURES.clone()
     images[3, 1, 20, 20] = float("nan")
     model = build()
-    with pytest.raises(ValueError, match="Training picture 3 of category 'tank_screw' gives NaN or infinite features"):
+    with pytest.raises(ValueError, match="Training picture number 000003 of tank_screw gives NaN or infinite features"):
         model.training_step(batch_of(images, ["tank_screw"] * 7))
 
 

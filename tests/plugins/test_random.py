@@ -32,5 +32,5 @@ def test_a_start_that_is_no_row_number_is_refused(coreset, start):
 
 @pytest.mark.parametrize("coreset", [RandomCoreset, KCenterCoreset])
 def test_features_that_are_no_tensor_are_refused(coreset):
-    with pytest.raises(TypeError, match="needs a torch tensor of features, got ndarray"):
+    with pytest.raises(TypeError, match="must be a torch tensor or Rows, got ndarray"):
         coreset(budget=2).select(np.eye(4))

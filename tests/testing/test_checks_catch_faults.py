@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from anomalib_federated.bank import BankError, MemoryBank
+from anomalib_federated.interfaces.coreset import Picks
 from anomalib_federated.registry import INTERFACES, PluginError
 from anomalib_federated.testing import check_plugin, checks, example_bank
 from anomalib_federated_plugins.coreset.k_center import KCenterCoreset
@@ -50,8 +51,8 @@ class NotACoreset:
 
 @fault("coreset", "fits_the_interface")
 class TakesNoStart(KCenterCoreset):
-    def select(self, features, *, seed=0):
-        return super().select(features, seed=seed)
+    def pick(self, rows, *, seed):
+        return super().pick(rows, seed=seed, start=None)
 
 
 @fault("coreset", "can_be_made_with_a_budget_alone")
@@ -63,7 +64,10 @@ class NeedsMore(KCenterCoreset):
 @fault("coreset", "impossible_budgets_are_refused")
 class TakesAnyBudget(KCenterCoreset):
     def __init__(self, *, budget):
-        self.budget = budget
+        try:
+            super().__init__(budget=budget)
+        except ValueError:
+            super().__init__(budget=1)
 
 
 @fault("coreset", "picks_are_distinct_row_numbers")
@@ -89,21 +93,21 @@ class ReturnsAList(KCenterCoreset):
 
 
 @fault("coreset", "a_number_of_rows_is_kept_to")
-class AtLeastNine(KCenterCoreset):
+class AtLeastTwo(KCenterCoreset):
     def rows(self, n):
-        return min(n, max(9, super().rows(n)))
+        return min(n, max(2, super().rows(n)))
 
 
 @fault("coreset", "a_share_of_the_rows_is_kept_to")
 class RoundsUp(KCenterCoreset):
     def rows(self, n):
-        return super().rows(n) if isinstance(self.budget, int) else math.ceil(self.budget * n)
+        return super().rows(n) if isinstance(self.budget.most, int) else math.ceil(self.budget.most * n)
 
 
 @fault("coreset", "a_budget_above_n_keeps_all")
 class RefusesLargeBudgets(KCenterCoreset):
     def rows(self, n):
-        if isinstance(self.budget, int) and self.budget > n:
+        if isinstance(self.budget.most, int) and self.budget.most > n:
             raise ValueError(n)
         return super().rows(n)
 
@@ -119,9 +123,8 @@ class RemembersItsLastCall(KCenterCoreset):
 
 @fault("coreset", "the_start_is_picked_first")
 class IgnoresTheStart(KCenterCoreset):
-    def select(self, features, *, seed=0, start=None):
-        self.check(features, start)
-        return super().select(features, seed=seed)
+    def pick(self, rows, *, seed, start):
+        return super().pick(rows, seed=seed, start=None)
 
 
 @fault("coreset", "a_start_out_of_range_is_refused")
@@ -150,6 +153,23 @@ class DoubleWeights(KCenterCoreset):
     select = with_selection(lambda found, _: replace(found, weights=found.weights.double()))
 
 
+@fault("coreset", "the_mean_distance_is_true")
+class MeanOfSquares(KCenterCoreset):
+    select = with_selection(lambda found, _: replace(found, mean_distance=found.mean_distance**2))
+
+
+@fault("coreset", "its_cost_is_told")
+class CountsNoPasses(KCenterCoreset):
+    select = with_selection(lambda found, _: replace(found, passes=0))
+
+
+@fault("coreset", "a_target_radius_is_kept_to")
+class StopsTooEarly(KCenterCoreset):
+    def pick(self, rows, *, seed, start):
+        picks = super().pick(rows, seed=seed, start=start)
+        return picks if self.budget.radius is None else Picks(picks.indices[: len(picks.indices) // 2 + 1])
+
+
 @fault("coreset", "the_features_stay_unchanged")
 class CentresInPlace(KCenterCoreset):
     select = with_selection(lambda found, features: (features.sub_(1.0), found)[1])
@@ -175,6 +195,20 @@ class SinglePrecisionOnly(KCenterCoreset):
         if features.dtype == torch.float16:
             raise TypeError(features.dtype)
         return super().select(features, seed=seed, start=start)
+
+
+@fault("coreset", "half_precision_changes_no_pick")
+class OtherPicksInHalfPrecision(KCenterCoreset):
+    def select(self, features, *, seed=0, start=None):
+        half = isinstance(features, torch.Tensor) and features.dtype == torch.float16
+        return super().select(features, seed=seed + half, start=start)
+
+
+@fault("coreset", "rows_may_come_in_blocks")
+class LooksAtTheFirstBlock(KCenterCoreset):
+    def pick(self, rows, *, seed, start):
+        _, block = next(iter(rows.blocks()))
+        return super().pick(rows, seed=seed + len(rows) - len(block), start=start)
 
 
 @fault("coreset", "one_dimension_is_enough")
@@ -221,10 +255,9 @@ class DrawsFromNumpy(KCenterCoreset):
 
 @fault("coreset", "equal_seeds_give_equal_selections")
 class DrawsFromTheGlobalGenerator(KCenterCoreset):
-    def select(self, features, *, seed=0, start=None):
-        self.check(features, start)
-        first = int(torch.randint(len(features), (1,))) if start is None else start
-        return super().select(features, seed=seed, start=first)
+    def pick(self, rows, *, seed, start):
+        first = int(torch.randint(len(rows), (1,))) if start is None else start
+        return super().pick(rows, seed=seed, start=first)
 
 
 @fault("coreset", "the_number_of_threads_plays_no_part")

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor
 
-from anomalib_federated.distances import nearest
-from anomalib_federated.interfaces.coreset import Coreset, Selection
+from anomalib_federated.covering import measure_covering
+from anomalib_federated.interfaces.coreset import Coreset, Picks
+from anomalib_federated.rows import Rows
 
 
 class RandomCoreset(Coreset):
     """Draws rows uniformly without replacement.
 
     Args:
-        budget: Number of rows (int) or share of the rows (float in (0, 1]).
+        budget: Rows (int), share of the rows (float in (0, 1]), or ``{"radius": R, "rows": MOST}``: rows are then drawn
+            until they cover all within ``R``, in steps that double.
 
     Example:
         >>> import torch
@@ -22,15 +23,15 @@ class RandomCoreset(Coreset):
         (2, 1.414)
     """
 
-    def select(self, features: Tensor, *, seed: int = 0, start: int | None = None) -> Selection:
+    def pick(self, rows: Rows, *, seed: int, start: int | None) -> Picks:
         """Draw rows; ``start``, if given, is always among them and first."""
-        self.check(features, start)
-        order = torch.randperm(len(features), generator=torch.Generator().manual_seed(seed))
+        order = torch.randperm(len(rows), generator=torch.Generator().manual_seed(seed))
         if start is not None:
             order = torch.cat([torch.tensor([start]), order[order != start]])
-        indices = order[: self.rows(len(features))]
-        distances, owner = (found.cpu() for found in nearest(features, features[indices.to(features.device)]))
-        # A pick stands for itself, at no distance: rounding and equal rows must not say otherwise.
-        distances[indices], owner[indices] = 0, torch.arange(len(indices))
-        weights = torch.bincount(owner, minlength=len(indices)).float()
-        return Selection(indices, float(distances.max()), weights)
+        most = self.rows(len(rows))
+        if self.budget.radius is None:
+            return Picks(order[:most])
+        drawn = 1
+        while drawn < most and measure_covering(rows, rows.take(order[:drawn])).radius > self.budget.radius:
+            drawn = min(2 * drawn, most)
+        return Picks(order[:drawn])

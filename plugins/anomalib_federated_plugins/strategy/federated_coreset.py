@@ -10,6 +10,7 @@ import torch
 
 from anomalib_federated import registry
 from anomalib_federated.bank import MemoryBank
+from anomalib_federated.budget import BudgetLike
 from anomalib_federated.distances import nearest
 from anomalib_federated.interfaces.coreset import Coreset
 from anomalib_federated.interfaces.strategy import BankStrategy
@@ -23,17 +24,18 @@ class FederatedCoreset(BankStrategy):
     on Massive Data*); how large it is, the sites measure afterwards.
 
     Args:
-        budget: Rows per category: a number (int) or a share of the rows received (float in (0, 1]).
+        budget: Rows per category: a number (int), a share of the rows received (float in (0, 1]), or a target radius
+            within which these are covered, with a most; see :class:`anomalib_federated.budget.Budget`.
         coreset: The coreset plugin, by name or as ``class_path`` and ``init_args``.
         seed: Decides every random choice of the coreset.
     """
 
     def __init__(
-        self, *, budget: int | float = 10_000, coreset: str | Mapping[str, Any] = "k_center", seed: int = 0
+        self, *, budget: BudgetLike = 10_000, coreset: str | Mapping[str, Any] = "k_center", seed: int = 0
     ) -> None:
         super().__init__(seed=seed)
         self.coreset: Coreset = registry.build("coreset", coreset, budget=budget)
-        self.method = coreset if isinstance(coreset, str) else str(coreset["class_path"])
+        self.method = registry.name_of(coreset, kind="coreset")
 
     def aggregate(self, banks: Sequence[MemoryBank]) -> MemoryBank:
         """The coreset of the union of the banks."""
@@ -47,7 +49,7 @@ class FederatedCoreset(BankStrategy):
         # A kept row now also stands for the patches of the rows that were dropped in its favour.
         owner = nearest(features, features[indices])[1]
         owner[indices] = torch.arange(len(indices))  # also beside its equals, a kept row stands for itself
-        weights = torch.zeros(len(indices)).index_add_(0, owner, union.weights)
+        weights = torch.zeros(len(indices), dtype=torch.float64).index_add_(0, owner, union.weights.double()).float()
         (category,) = union.categories
         method = f"{self.method} of {union.coresets[category]}"
         return replace(selected, weights=weights, coresets={category: method})

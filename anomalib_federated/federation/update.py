@@ -1,0 +1,163 @@
+"""New images for a bank that is there, without the old ones.
+
+The old rows stay candidates, each for all the patches that it stands for, and the new images' patches join them; the
+coreset selects from both. Old patches are never read again, so how well the new rows cover them is bounded, not
+measured: by the triangle inequality, a patch within ``r`` of an old row that has a new row within ``s`` of it is within
+``r + s`` of that new row.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from anomalib_federated.bank import BankError, Contribution, MemoryBank
+from anomalib_federated.bank.validation import check_features
+from anomalib_federated.distances import nearest
+from anomalib_federated.interfaces.coreset import Coreset, Selection
+from anomalib_federated.joined_rows import JoinedRows
+from anomalib_federated.rows import Rows, TensorRows, as_rows
+
+HALF_ROUNDING = 2.0**-11
+"""Largest relative error of a number rounded to float16."""
+HALF_STEP = 2.0**-25
+"""Largest absolute error of a tiny number rounded to float16."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Nearest:
+    """The nearest kept row of each candidate: which it is (int64) and how far away (float64), both ``(n,)``."""
+
+    owner: Tensor
+    distance: Tensor
+
+
+def update_bank(
+    bank: MemoryBank, features: Tensor | Rows, *, images: int, coreset: Coreset, method: str, seed: int = 0
+) -> MemoryBank:
+    """Add new images to a site's bank of one category.
+
+    Args:
+        bank: The bank so far, of one site and one category.
+        features: Patch features of the new images, shape ``(n, d)``, floating dtype, finite, ``n >= 1``, in the bank's
+            feature space.
+        images: How many images these are.
+        coreset: Selects from the old rows and the new patches together; its budget must be a number of rows.
+        method: Name of the coreset, for the record.
+        seed: Decides every random choice.
+
+    Returns:
+        A bank like the old one. Images and patches of old and new add up, and so do the weights: a row that is dropped
+        leaves its own to the nearest row kept. ``covering_radius`` and ``mean_distance`` are *upper bounds* over the
+        old and new patches; ``passes`` and ``seconds`` are of this update.
+
+    Raises:
+        BankError: If the bank holds several sites or categories, its covering radius was not measured, or a feature
+            exceeds the range of its type.
+        ValueError: If the features are not as said above, or the budget is a share.
+
+    Example:
+        >>> from anomalib_federated import registry
+        >>> from anomalib_federated.testing import example_bank
+        >>> coreset = registry.build("coreset", "k_center", budget=10)
+        >>> updated = update_bank(example_bank(), torch.randn(50, 8), images=2, coreset=coreset, method="k_center")
+        >>> len(updated), updated.contributions[0].images
+        (10, 18)
+    """
+    old = _check(bank, images=images, coreset=coreset)
+    new = as_rows(features)
+    candidates = JoinedRows(_OldRows(bank.features), new)
+    selection = coreset.select(candidates, seed=seed)
+    kept = candidates.take(selection.indices).to(bank.features.dtype)
+    check_features(kept, bank.space.dim)
+    found = _find_nearest(candidates, kept, selection.indices)
+    weights = torch.cat([bank.weights.double(), torch.ones(len(new), dtype=torch.float64)])
+    contribution = _contribution(bank, old, found, images=images, selection=selection, method=method)
+    zeros = torch.zeros(len(kept), dtype=torch.int32)
+    return replace(
+        bank,
+        features=kept,
+        row_category=zeros,
+        row_site=zeros.clone(),
+        weights=torch.zeros(len(kept), dtype=torch.float64).index_add_(0, found.owner, weights).float(),
+        contributions=(contribution,),
+        coresets={contribution.category: contribution.coreset},
+        covering_radius={contribution.category: contribution.covering_radius},
+    )
+
+
+class _OldRows(TensorRows):
+    def where(self, row: int) -> str:
+        return f"row {row} of the old bank"
+
+
+def _check(bank: MemoryBank, *, images: int, coreset: Coreset) -> Contribution:
+    """What the bank's only site contributed to its only category."""
+    if len(bank.sites) != 1 or len(bank.categories) != 1:
+        msg = (
+            f"A bank is updated for one site and one category at a time, but this holds sites {', '.join(bank.sites)} "
+            f"and categories {', '.join(bank.categories)}; update the bank of one site, then merge those of all sites."
+        )
+        raise BankError(msg)
+    if not bank.covering_radius or len(bank) != bank.contributions[0].rows:
+        msg = (
+            f"How well the bank of site '{bank.sites[0]}', category '{bank.categories[0]}' covers its patches was not "
+            "measured, so it cannot be updated; take the bank as its site built it."
+        )
+        raise BankError(msg)
+    if isinstance(coreset.budget.most, float) and coreset.budget.most < 1:
+        msg = (
+            f"A bank cannot be updated with a share of {coreset.budget.most} as budget, since its old patches are "
+            "gone; give a number of rows."
+        )
+        raise ValueError(msg)
+    if isinstance(images, bool) or not isinstance(images, int) or images < 1:
+        msg = f"The number of new images is {images!r}; give a whole number of at least 1."
+        raise ValueError(msg)
+    return bank.contributions[0]
+
+
+def _find_nearest(candidates: Rows, kept: Tensor, indices: Tensor) -> _Nearest:
+    """Read all candidates once; a kept row stands for itself, even beside its equals."""
+    owner = torch.full((len(candidates),), -1)
+    owner[indices] = torch.arange(len(indices))
+    distance = torch.empty(len(candidates), dtype=torch.float64)
+    for which, block in candidates.blocks():
+        rows = kept.to(block.device, torch.float32)
+        own = owner[which].to(block.device)
+        mine = torch.where(own >= 0, own, nearest(block, rows)[1])
+        owner[which] = mine.cpu()
+        distance[which] = (block.double() - rows[mine].double()).norm(dim=1).cpu()
+    return _Nearest(owner, distance)
+
+
+def _contribution(
+    bank: MemoryBank, old: Contribution, found: _Nearest, *, images: int, selection: Selection, method: str
+) -> Contribution:
+    """What the site has contributed with the new images."""
+    moved, new = found.distance[: len(bank)] + _rounding(bank.features), found.distance[len(bank) :]
+    radius = bank.covering_radius[old.category]
+    old_total = old.mean_distance * old.patches + float((moved * bank.weights).sum())
+    return Contribution(
+        site=old.site,
+        category=old.category,
+        images=old.images + images,
+        patches=old.patches + len(new),
+        rows=len(selection.indices),
+        coreset=method if method.endswith(", updated") else f"{method}, updated",
+        covering_radius=max(float(new.max()), radius + float(moved.max())),
+        mean_distance=(old_total + float(new.sum())) / (old.patches + len(new)),
+        passes=selection.passes + 1,
+        seconds=selection.seconds,
+    )
+
+
+def _rounding(rows: Tensor) -> Tensor:
+    """How far each row may be from what it was when its radius was measured, before it was rounded to float16."""
+    if rows.dtype != torch.float16:
+        return torch.zeros(len(rows), dtype=torch.float64)
+    relative: Tensor = rows.double().norm(dim=1) * (HALF_ROUNDING / (1 - HALF_ROUNDING))
+    return relative + HALF_STEP * math.sqrt(rows.shape[1])

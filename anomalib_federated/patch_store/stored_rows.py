@@ -1,0 +1,132 @@
+"""Rows that are read from a store, as many of them kept in memory as may be."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import weakref
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import astuple
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from anomalib_federated.patch_store.pictures import StoredPicture
+from anomalib_federated.rows import BLOCK_BYTES, Rows
+
+Features: TypeAlias = NDArray[np.floating[Any]]
+
+
+class StoredRows(Rows):
+    """The rows of some pictures of a store.
+
+    While a caller computes on one block, the next is read. Files are read, not mapped: mapped pages would count as
+    memory of the process.
+
+    Args:
+        path: File of the rows.
+        pictures: Whose rows, in this order; at least one.
+        dim: Features of a row.
+        dtype: Type in which they are stored.
+        resident_bytes: The first blocks are kept in memory, as many as fit into this.
+    """
+
+    def __init__(
+        self, path: Path, pictures: Sequence[StoredPicture], *, dim: int, dtype: torch.dtype, resident_bytes: int = 0
+    ) -> None:
+        self.pictures = tuple(pictures)
+        self._ends = np.cumsum([picture.rows for picture in pictures])
+        super().__init__(int(self._ends[-1]), dim)
+        # Added to a row's number among these rows, gives its number in the file.
+        self._shifts = np.array([picture.first + picture.rows for picture in pictures]) - self._ends
+        self._path = path
+        self._dtype = np.dtype(str(dtype).removeprefix("torch."))
+        self._file = os.open(path, os.O_RDONLY)
+        weakref.finalize(self, os.close, self._file)
+        # Memory is taken page by page as blocks are filled in.
+        self._resident = torch.empty(min(len(self), max(0, resident_bytes) // (4 * dim)), dim)
+        self._filled = 0
+
+    @property
+    def state(self) -> Path:
+        """A file beside the rows, of a name that no other choice of pictures gives."""
+        what = json.dumps([astuple(picture) for picture in self.pictures]).encode()
+        return self._path.with_name(f"selection-{hashlib.sha256(what).hexdigest()[:16]}.safetensors")
+
+    def where(self, row: int) -> str:
+        """The row's number and its picture."""
+        return f"row {row} (picture {self.pictures[int(np.searchsorted(self._ends, row, side='right'))].name})"
+
+    def read(self, rows: slice) -> Tensor:
+        """Out of memory if they are kept there, else from the file."""
+        if rows.stop <= self._filled:
+            return self._resident[rows]
+        block = torch.from_numpy(self._load(rows)).float()
+        if rows.start == self._filled and rows.stop <= len(self._resident):
+            self._resident[rows] = block
+            self._filled = rows.stop
+            return self._resident[rows]
+        return block
+
+    def blocks(self) -> Iterator[tuple[slice, Tensor]]:
+        """As of all rows; the next block is read while the caller computes on this one."""
+        with ThreadPoolExecutor(1, thread_name_prefix="read-ahead") as reader:
+            slices = self._slices()
+            ahead = reader.submit(self.read, slices[0])
+            for which, following in zip(slices, [*slices[1:], None], strict=True):
+                block = ahead.result()
+                if following is not None:
+                    ahead = reader.submit(self.read, following)
+                yield which, block
+        self.passes += 1
+
+    def _slices(self) -> list[slice]:
+        step = max(1, BLOCK_BYTES // (4 * self.shape[1]))
+        return [slice(begin, min(begin + step, len(self))) for begin in range(0, len(self), step)]
+
+    def take(self, indices: Tensor) -> Tensor:
+        """Out of memory where they are kept there, else from the file, in the order in which they lie in it."""
+        indices = indices.cpu()
+        taken = torch.empty(len(indices), self.shape[1])
+        resident = indices < self._filled
+        taken[resident] = self._resident[indices[resident]]
+        taken[~resident] = torch.from_numpy(self._load_single(indices[~resident].numpy())).float()
+        return taken
+
+    def _load(self, rows: slice) -> Features:
+        """Rows that follow each other, picture by picture."""
+        loaded = np.empty((rows.stop - rows.start, self.shape[1]), self._dtype)
+        row = rows.start
+        for picture in range(int(np.searchsorted(self._ends, row, side="right")), len(self.pictures)):
+            if row >= rows.stop:
+                break
+            stop = min(rows.stop, int(self._ends[picture]))
+            self._fill(loaded[row - rows.start : stop - rows.start], row + int(self._shifts[picture]))
+            row = stop
+        return loaded
+
+    def _load_single(self, rows: NDArray[np.int64]) -> Features:
+        in_file = rows + self._shifts[np.searchsorted(self._ends, rows, side="right")]
+        distinct, back = np.unique(in_file, return_inverse=True)
+        loaded = np.empty((len(distinct), self.shape[1]), self._dtype)
+        # Neighbours are read in one go.
+        bounds = np.flatnonzero(np.diff(distinct, prepend=-2, append=-2) != 1)
+        for begin, end in pairwise(bounds):
+            self._fill(loaded[begin:end], int(distinct[begin]))
+        return loaded[back]
+
+    def _fill(self, rows: Features, first: int) -> None:
+        rest, offset = rows.reshape(-1).view(np.uint8).data, first * self.shape[1] * self._dtype.itemsize
+        while rest:
+            count = os.preadv(self._file, [rest], offset)
+            if count == 0:
+                msg = f"{self._path} was cut off while it was read; remove its folder and extract anew."
+                raise OSError(msg)
+            rest, offset = rest[count:], offset + count
