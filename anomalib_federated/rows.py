@@ -59,7 +59,8 @@ class Rows(ABC):
         """All rows, a block at a time.
 
         Yields:
-            Which rows, and their features as :meth:`read` gives them.
+            Which rows, and their features as :meth:`read` gives them; to be copied if they are needed after the next
+            block was asked for.
         """
         step = max(1, BLOCK_BYTES // (4 * self.shape[1]))
         for begin in range(0, len(self), step):
@@ -84,6 +85,7 @@ class TensorRows(Rows):
         features: Shape ``(n, d)``, floating dtype.
 
     Example:
+        >>> import torch
         >>> rows = TensorRows(torch.eye(3))
         >>> [block.shape for _, block in rows.blocks()], rows.passes
         ([torch.Size([3, 3])], 1)

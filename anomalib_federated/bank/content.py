@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 FORMAT = 2
 ROW_TENSORS = ("features", "row_category", "row_site", "weights")
 COSTS = ("seconds", "passes")
-"""Fields of a contribution in which equal runs differ. They lie in tensors, so that equal runs write equally many bytes."""
+"""Fields of a contribution in which equal runs differ; in tensors, so that equal runs write equally many bytes."""
 
 
 def tensors_of(bank: MemoryBank) -> dict[str, Tensor]:
@@ -69,15 +69,14 @@ def fields_of(tensors: Mapping[str, Tensor], meta: Mapping[str, Any]) -> dict[st
         if tensors[name].dtype != torch.float64 or tensors[name].shape != (len(meta["contributions"]),):
             msg = f"its {name} are {tuple(tensors[name].shape)} {tensors[name].dtype}, not one float64 per contribution"
             raise ValueError(msg)
+    seconds, passes = (tensors[name].tolist() for name in COSTS)
     return {name: tensors[name] for name in ROW_TENSORS} | {
         "categories": tuple(meta["categories"]),
         "sites": tuple(meta["sites"]),
         "space": FeatureSpace.from_dict(meta["space"]),
         "contributions": tuple(
-            Contribution(**item, seconds=seconds, passes=int(passes))
-            for item, seconds, passes in zip(
-                meta["contributions"], *(tensors[name].tolist() for name in COSTS), strict=True
-            )
+            Contribution(**item, seconds=taken, passes=int(times))
+            for item, taken, times in zip(meta["contributions"], seconds, passes, strict=True)
         ),
         "coresets": dict(meta["coresets"]),
         "covering_radius": {str(key): float(value) for key, value in meta["covering_radius"].items()},

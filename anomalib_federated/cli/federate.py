@@ -21,6 +21,8 @@ from anomalib_federated.models import FederatedPatchcore
 
 PARTITIONER, STRATEGY = "iid", "federated_coreset"
 """Plugins that are used if none are named."""
+BUDGET = int | float | dict[str, int | float]
+"""Type of a budget: rows, a share, or a target radius with a most."""
 
 
 def run(command: str, arguments: Sequence[str]) -> int:
@@ -30,6 +32,8 @@ def run(command: str, arguments: Sequence[str]) -> int:
     config = parser.parse_args(expand_memory(arguments))
     config.partitioner = plugin_option(config.partitioner, default=PARTITIONER)
     config.strategy = plugin_option(config.strategy, default=STRATEGY)
+    if config.site_coreset is not None:
+        config.site_coreset = plugin_option(config.site_coreset, default="k_center")
     seed_everything(config.seed, verbose=False)
     objects = parser.instantiate_classes(config)
     output = Path(config.output)
@@ -39,6 +43,8 @@ def run(command: str, arguments: Sequence[str]) -> int:
         partitioner=registry.build("partitioner", config.partitioner),
         strategy=registry.build("strategy", config.strategy, seed=config.seed),
         output=output,
+        site_coreset=config.site_coreset,
+        site_budget=config.site_budget,
         centralised=config.centralised,
         seed=config.seed,
     )
@@ -62,6 +68,10 @@ def _parser(command: str) -> ArgumentParser:
     )
     parser.add_argument("--partitioner", type=PLUGIN, default=PARTITIONER, help="which site gets which picture")
     parser.add_argument("--strategy", type=PLUGIN, default=STRATEGY, help="how site banks become one")
+    parser.add_argument("--site_coreset", type=PLUGIN | None, default=None, help="how a site selects (as the model)")
+    parser.add_argument(
+        "--site_budget", type=BUDGET | None, default=None, help="rows per category that a site sends (as the model)"
+    )
     parser.add_argument("--output", type=str, default="results/federated", help="folder to write")
     parser.add_argument(
         "--centralised", action=ActionYesNo(no_prefix="no-"), default=True, help="train on the pooled pictures too"

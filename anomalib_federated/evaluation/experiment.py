@@ -6,10 +6,13 @@ import logging
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor
 
+from anomalib_federated import registry
 from anomalib_federated.bank import MemoryBank
+from anomalib_federated.budget import BudgetLike
 from anomalib_federated.data import AutoVI
 from anomalib_federated.deploy.export import export_openvino
 from anomalib_federated.evaluation.evaluate import calibrate, evaluate
@@ -35,6 +38,8 @@ def run_federated(
     partitioner: Partitioner,
     strategy: BankStrategy,
     output: Path,
+    site_coreset: str | Mapping[str, Any] | None = None,
+    site_budget: BudgetLike | None = None,
     centralised: bool = True,
     seed: int = 0,
 ) -> list[ResultRow]:
@@ -50,6 +55,8 @@ def run_federated(
         partitioner: Which site gets which training picture.
         strategy: How the site banks become one.
         output: Folder to write.
+        site_coreset: The coreset plugin of the sites; ``None`` takes the detector's.
+        site_budget: Rows per category that a site sends; ``None`` takes the detector's budget.
         centralised: Whether to train on the pooled pictures too.
         seed: Decides every random choice.
 
@@ -67,7 +74,7 @@ def run_federated(
         memory=model.memory,
         store_dtype=model.store_dtype,
     )
-    agreement = make_agreement(model, seed=seed)
+    agreement = make_agreement(model, coreset=site_coreset, budget=site_budget, seed=seed)
     rows: list[ResultRow] = []
     if centralised:
         bank = train_centralised(model, datamodule, store=output / WORK / "centralised")
@@ -109,13 +116,31 @@ def make_pooled_site(model: FederatedPatchcore, datamodule: AutoVI, *, store: Pa
     )
 
 
-def make_agreement(model: FederatedPatchcore, *, seed: int = 0) -> Agreement:
-    """What the sites agree on, out of the settings of a detector."""
+def make_agreement(
+    model: FederatedPatchcore,
+    *,
+    coreset: str | Mapping[str, Any] | None = None,
+    budget: BudgetLike | None = None,
+    seed: int = 0,
+) -> Agreement:
+    """What the sites agree on, out of the settings of a detector.
+
+    Args:
+        model: The detector.
+        coreset: The coreset plugin of the sites; ``None`` takes the detector's.
+        budget: Rows per category that a site sends; ``None`` takes the detector's budget.
+        seed: Decides every random choice at the sites.
+    """
+    if coreset is None:
+        name, init_args = model.coreset_name, model.coreset_args
+    else:
+        name = registry.name_of(coreset, kind="coreset")
+        init_args = {} if isinstance(coreset, str) else dict(coreset.get("init_args") or {})
     return Agreement(
         space=model.space,
-        coreset=model.coreset_name,
-        coreset_args=model.coreset_args,
-        budget=model.coreset.budget.plain(),
+        coreset=name,
+        coreset_args=init_args,
+        budget=model.coreset.budget if budget is None else budget,
         seed=seed,
     )
 

@@ -68,24 +68,39 @@ class StoredRows(Rows):
         """Out of memory if they are kept there, else from the file."""
         if rows.stop <= self._filled:
             return self._resident[rows]
-        block = torch.from_numpy(self._load(rows)).float()
-        if rows.start == self._filled and rows.stop <= len(self._resident):
-            self._resident[rows] = block
-            self._filled = rows.stop
-            return self._resident[rows]
-        return block
+        shape = (rows.stop - rows.start, self.shape[1])
+        return self._keep(rows, self._load(rows, np.empty(shape, self._dtype)), torch.empty(shape))
 
     def blocks(self) -> Iterator[tuple[slice, Tensor]]:
-        """As of all rows; the next block is read while the caller computes on this one."""
+        """As of all rows; the next block is read while the caller computes on this one.
+
+        A block is overwritten by the next: new memory comes from the system page by page, which takes several times as
+        long as to read into it.
+        """
+        slices = self._slices()
+        shape = (slices[0].stop, self.shape[1])
+        raw, block = (np.empty(shape, self._dtype), np.empty(shape, self._dtype)), torch.empty(shape)
         with ThreadPoolExecutor(1, thread_name_prefix="read-ahead") as reader:
-            slices = self._slices()
-            ahead = reader.submit(self.read, slices[0])
-            for which, following in zip(slices, [*slices[1:], None], strict=True):
-                block = ahead.result()
-                if following is not None:
-                    ahead = reader.submit(self.read, following)
-                yield which, block
+            ahead = reader.submit(self._load_missing, slices[0], raw[0])
+            for number, which in enumerate(slices):
+                loaded = ahead.result()
+                if number + 1 < len(slices):
+                    ahead = reader.submit(self._load_missing, slices[number + 1], raw[(number + 1) % 2])
+                yield which, self._resident[which] if loaded is None else self._keep(which, loaded, block)
         self.passes += 1
+
+    def _load_missing(self, rows: slice, buffer: Features) -> Features | None:
+        """The rows as stored, or nothing if they are kept in memory."""
+        return None if rows.stop <= self._filled else self._load(rows, buffer)
+
+    def _keep(self, rows: slice, loaded: Features, buffer: Tensor) -> Tensor:
+        """Rows in float32: in memory that keeps them if they are the next to be kept, else in the buffer."""
+        kept = rows.start == self._filled and rows.stop <= len(self._resident)
+        block = self._resident[rows] if kept else buffer[: len(loaded)]
+        block.copy_(torch.from_numpy(loaded))
+        if kept:
+            self._filled = rows.stop
+        return block
 
     def _slices(self) -> list[slice]:
         step = max(1, BLOCK_BYTES // (4 * self.shape[1]))
@@ -100,9 +115,9 @@ class StoredRows(Rows):
         taken[~resident] = torch.from_numpy(self._load_single(indices[~resident].numpy())).float()
         return taken
 
-    def _load(self, rows: slice) -> Features:
+    def _load(self, rows: slice, buffer: Features) -> Features:
         """Rows that follow each other, picture by picture."""
-        loaded = np.empty((rows.stop - rows.start, self.shape[1]), self._dtype)
+        loaded = buffer[: rows.stop - rows.start]
         row = rows.start
         for picture in range(int(np.searchsorted(self._ends, row, side="right")), len(self.pictures)):
             if row >= rows.stop:

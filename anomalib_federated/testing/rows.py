@@ -11,7 +11,7 @@ from anomalib_federated.rows import Rows
 
 
 class BlockRows(Rows):
-    """A tensor that shows only a block at a time, each a copy of its own.
+    """A tensor that shows only a block at a time, and takes it back when the next is asked for.
 
     Args:
         features: Shape ``(n, d)``, floating dtype.
@@ -39,5 +39,7 @@ class BlockRows(Rows):
         """All rows, ``step`` at a time."""
         for begin in range(0, len(self), self._step):
             rows = slice(begin, min(begin + self._step, len(self)))
-            yield rows, self.read(rows)
+            block = self.read(rows)
+            yield rows, block
+            block.fill_(torch.nan)
         self.passes += 1

@@ -178,3 +178,23 @@ def test_overlays_of_several_categories_do_not_overwrite_each_other(demo_root: P
     assert main(["train", *config, f"--data.root={renamed}", f"--default_root_dir={tmp_path / 'out'}"]) == 0
     tested = [path for path in demo_root.rglob("*.png") if "test" in path.parts]
     assert len(list((tmp_path / "out").rglob("images/**/*.png"))) == len(tested)
+
+
+def test_sites_may_select_otherwise_than_the_detector(demo_root: Path, tmp_path: Path) -> None:
+    mergeable = "--site_coreset={class_path: k_center_mergeable, init_args: {final_rows: 60}}"
+    assert federate(demo_root, tmp_path, "--no-centralised", mergeable, "--site_budget={radius: 0.2, rows: 100}") == 0
+    bank = MemoryBank.load(tmp_path / "federated" / "bank.safetensors")
+    assert {item.coreset for item in bank.contributions} == {"k_center_mergeable"}
+    assert 60 < max(item.rows for item in bank.contributions) <= 100
+    assert len(bank) == 160
+
+
+def test_exact_federation_covers_as_pooled_training_does(federated: Path, demo_root: Path, tmp_path: Path) -> None:
+    exact = "--strategy={class_path: exact_k_center, init_args: {budget: 60, candidates: 50}}"
+    assert federate(demo_root, tmp_path, "--no-centralised", "--partitioner.sites=3", exact) == 0
+    pooled = MemoryBank.load(federated / "centralised" / "bank.safetensors")
+    bank = MemoryBank.load(tmp_path / "federated" / "bank.safetensors")
+    for category, radius in pooled.covering_radius.items():
+        assert len(bank.for_category(category)) == len(pooled.for_category(category)) == 60
+        # They begin at different patches, which moves the radius a little.
+        assert bank.covering_radius[category] == pytest.approx(radius, rel=0.06)

@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 SCRIPT = """
-import json, os, resource, sys
+import json, os, re, sys
 from pathlib import Path
 import torch
 from anomalib_federated.memory import MemoryLimit, selection_bytes, used_bytes
@@ -30,7 +30,8 @@ limit = used_bytes() + needed + room
 left = MemoryLimit(limit).check(needed)
 stored = PatchStore(folder, space).rows((f"{number:03d}" for number in range(pictures)), resident_bytes=left)
 selection = KCenterCoreset(budget=picks).select(stored)
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+# Not ru_maxrss: that of a child begins at what its parent had.
+peak = int(re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1]) * 1024
 print(json.dumps({
     "peak": peak, "limit": limit, "room": needed + room, "features": 4 * rows * dim,
     "rows": len(stored), "picks": len(selection.indices),

@@ -41,7 +41,7 @@ def expected(names=tuple(COUNTS)) -> torch.Tensor:
 
 
 def everything(rows) -> torch.Tensor:
-    return torch.cat([block for _, block in rows.blocks()])
+    return torch.cat([block.clone() for _, block in rows.blocks()])  # a block may be overwritten by the next
 
 
 # --- what is read is what was written -------------------------------------------------------------------------------

@@ -323,7 +323,7 @@ class ForgetsTheSites(Concatenate):
     def aggregate(self, banks):
         merged = MemoryBank.merge(banks)
         everybody_has_all = tuple(
-            replace(merged.contributions[0], site=site, category=category)
+            replace(merged.contributions[0], site=site, category=category, rows=merged.contributions[0].patches)
             for site, category in product(merged.sites, merged.categories)
         )
         return replace(merged, row_site=torch.zeros_like(merged.row_site), contributions=everybody_has_all)
@@ -334,7 +334,8 @@ class Repeats(Concatenate):
     def aggregate(self, banks):
         merged = MemoryBank.merge(banks)
         twice = {name: torch.cat([getattr(merged, name), getattr(merged, name)[:1]]) for name in ROW_FIELDS}
-        return replace(merged, **twice)
+        contributions = tuple(replace(item, rows=item.patches) for item in merged.contributions)
+        return replace(merged, **twice, contributions=contributions)
 
 
 @fault("strategy", "one_bank_gives_rows_of_that_bank")

@@ -4,7 +4,7 @@ A coreset of the sites' coresets covers worse than one of all patches: what a si
 cannot know of. Here the sites answer in rounds instead. In each, the server sends the picks so far, and every site the
 patches that these leave farthest, with a bound on all its others. As long as the farthest candidate is farther than
 every bound, it is the farthest patch of all sites, so the server may pick on by itself; then the next round begins.
-This is the lazy greedy method of :mod:`anomalib_federated_plugins.coreset.lazy_greedy` with its pool spread over the sites.
+This is the lazy greedy method of :mod:`anomalib_federated_plugins.coreset.lazy_greedy`, its pool spread over the sites.
 """
 
 from __future__ import annotations
