@@ -132,7 +132,9 @@ def run(options: argparse.Namespace, names: Sequence[str]) -> dict[str, object]:
     datamodule = AutoVI(options.root, [options.category])
     datamodule.setup()
     smaller(datamodule, options.pictures, seed=options.seed)
-    model = FederatedPatchcore(budget=options.budget, seed=options.seed, visualizer=False)
+    model = FederatedPatchcore(
+        image_size=(options.side, options.side), budget=options.budget, seed=options.seed, visualizer=False
+    )
     pooled = centralised(model, datamodule)
     found = []
     for (name, partition), strategy in strategies.items():
@@ -151,6 +153,7 @@ def main() -> None:
     parser.add_argument("--partitions", nargs="+", choices=list(PARTITIONS), default=list(PARTITIONS))
     parser.add_argument("--budget", type=int, default=10_000)
     parser.add_argument("--methods", nargs="+", choices=list(methods(1)), default=list(methods(1)))
+    parser.add_argument("--side", type=int, default=320, help="height and width of pictures")
     parser.add_argument("--pictures", type=int, help="training pictures to use, drawn at random; by default all")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()

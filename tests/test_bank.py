@@ -333,6 +333,12 @@ def test_the_digest_is_of_all_but_the_seconds(bank, seconds):
     assert len(bank.digest) == 64
 
 
+def test_tensors_that_share_memory_can_be_saved():
+    bank = example_bank()
+    shared = replace(bank, row_site=bank.row_category)
+    assert shared.to_bytes() == bank.to_bytes()
+
+
 def test_any_other_change_changes_the_digest():
     bank = example_bank()
     features, weights = bank.features.clone(), bank.weights.clone()

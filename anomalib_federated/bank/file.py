@@ -24,7 +24,8 @@ MAX_BYTES = 4 << 30
 def encode(tensors: Mapping[str, Tensor], meta: Mapping[str, Any]) -> bytes:
     """Tensors and meta data (JSON values, no NaN) as safetensors bytes."""
     header = {META_KEY: json.dumps(meta, sort_keys=True, allow_nan=False)}
-    return save({name: tensor.contiguous().cpu() for name, tensor in tensors.items()}, header)
+    # Copies, since safetensors refuses tensors that share memory.
+    return save({name: tensor.contiguous().cpu().clone() for name, tensor in tensors.items()}, header)
 
 
 def decode(data: bytes, *, max_bytes: int = MAX_BYTES) -> tuple[dict[str, Tensor], dict[str, Any]]:

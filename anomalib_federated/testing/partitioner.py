@@ -7,20 +7,12 @@ from itertools import pairwise
 import numpy as np
 
 from anomalib_federated.interfaces.partitioner import Partitioner, TrainingImage
+from anomalib_federated.testing.construction import can_be_made_without_arguments
 from anomalib_federated.testing.randomness import under_two_random_states
 
 Plugin = type[Partitioner]
 
 SEEDS = (0, 1, 2)
-
-
-def can_be_made_without_arguments(plugin: Plugin) -> None:
-    """``plugin()`` works."""
-    try:
-        plugin()
-    except TypeError as error:
-        msg = f"plugin() must work, so that a config can name the plugin alone; give defaults ({error})"
-        raise AssertionError(msg) from error
 
 
 def every_image_is_at_exactly_one_site(plugin: Plugin) -> None:

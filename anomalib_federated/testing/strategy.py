@@ -11,18 +11,10 @@ import torch
 from anomalib_federated.bank import BankError, MemoryBank
 from anomalib_federated.interfaces.strategy import BankStrategy
 from anomalib_federated.testing.banks import example_bank
+from anomalib_federated.testing.construction import can_be_made_without_arguments
 from anomalib_federated.testing.randomness import under_two_random_states
 
 Plugin = type[BankStrategy]
-
-
-def can_be_made_without_arguments(plugin: Plugin) -> None:
-    """``plugin()`` works."""
-    try:
-        plugin()
-    except TypeError as error:
-        msg = f"plugin() must work, so that a config can name the plugin alone; give defaults ({error})"
-        raise AssertionError(msg) from error
 
 
 def the_order_of_banks_does_not_matter(plugin: Plugin) -> None:
