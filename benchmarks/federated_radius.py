@@ -59,6 +59,12 @@ def methods(budget: int) -> dict[str, Method]:
             f"k_center_mergeable_{times}x": Method(strategy="federated_coreset", times=times, **mergeable)
             for times in (2, 4, 8)
         },
+        "k_center_mergeable_close": Method(
+            strategy="federated_coreset",
+            coreset="k_center_mergeable",
+            times=10,
+            coreset_args={"final_rows": budget, "epsilon": 0.5},
+        ),
         "exact_k_center": Method(strategy="exact_k_center", coreset="k_center"),
     }
 
