@@ -12,6 +12,7 @@ those of the naive method in float64, except where two distances agree to within
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -129,18 +130,21 @@ def greedy_in_pool(points: Tensor, squared: Tensor, *, outside: float, most: int
         before it. If there is a choice where to stop, their number is a multiple of :data:`PRODUCT_WIDTH`.
     """
     norms = points.pow(2).sum(1)
-    between = torch.addmm(norms[:, None] + norms, points, points.T, alpha=-2).clamp_min_(0)
+    # numpy's calls cost less than torch's, of which each pick takes three.
+    between = torch.addmm(norms[:, None] + norms, points, points.T, alpha=-2).clamp_min_(0).numpy()
+    distances = squared.numpy().copy()
     chosen: list[int] = []
     heights: list[float] = []
     while len(chosen) < most:
-        farthest, position = squared.max(0)
+        position = int(distances.argmax())
+        farthest = float(distances[position])
         # The first needs no proof: no row outside can beat it by more than rounding.
-        if chosen and float(farthest) <= outside:
+        if chosen and farthest <= outside:
             whole = len(chosen) // PRODUCT_WIDTH * PRODUCT_WIDTH
             chosen = chosen[: whole or None]
             break
-        chosen.append(int(position))
-        heights.append(max(0.0, float(farthest)))
-        squared = torch.minimum(squared, between[chosen[-1]])
-        squared[chosen[-1]] = -1.0
+        chosen.append(position)
+        heights.append(max(0.0, farthest))
+        np.minimum(distances, between[position], out=distances)
+        distances[position] = -1.0
     return torch.tensor(chosen), torch.tensor(heights[: len(chosen)], dtype=torch.float64)
