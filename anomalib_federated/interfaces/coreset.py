@@ -114,7 +114,7 @@ class Coreset(ABC):
         if start is not None and not _is_row(start, len(rows)):
             msg = f"The coreset's start is {start!r}, which is not one of the rows 0 .. {len(rows) - 1}."
             raise ValueError(msg)
-        if self.budget.radius is None and self.rows(len(rows)) == len(rows):
+        if self.keeps_all(len(rows)):
             logger.info("The budget %s allows all %d rows: all are kept", self.budget.plain(), len(rows))
             picks = _everything(len(rows), start)
         else:
@@ -134,6 +134,10 @@ class Coreset(ABC):
             seconds=time.perf_counter() - began,
             passes=rows.passes - before,
         )
+
+    def keeps_all(self, n: int) -> bool:
+        """Whether all of ``n`` rows are kept, so that there is nothing to choose."""
+        return self.budget.radius is None and self.rows(n) == n
 
     def rows(self, n: int) -> int:
         """The most rows that the budget allows out of ``n``."""

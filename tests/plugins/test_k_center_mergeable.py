@@ -31,6 +31,13 @@ def test_it_stops_at_the_first_greedy_pick_that_reaches_epsilon(epsilon):
     assert found.radius <= epsilon / 2 * greedy[20].radius < greedy[picked - 1].radius
 
 
+def test_a_budget_above_all_rows_still_ends_at_epsilon():
+    features = normal(800, 4, 0)
+    found = KCenterMergeableCoreset(budget=5000, final_rows=20, epsilon=1.0).select(features, start=0)
+    enough = KCenterMergeableCoreset(budget=700, final_rows=20, epsilon=1.0).select(features, start=0)
+    assert torch.equal(found.indices, enough.indices)
+
+
 def test_epsilon_2_is_the_plain_coreset():
     features = normal(300, 4, 1)
     found = KCenterMergeableCoreset(budget=200, final_rows=30, epsilon=2.0).select(features, start=0)

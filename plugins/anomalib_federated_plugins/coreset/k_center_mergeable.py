@@ -59,6 +59,10 @@ class KCenterMergeableCoreset(Coreset):
         self.final_rows = final_rows
         self.epsilon = float(epsilon)
 
+    def keeps_all(self, n: int) -> bool:
+        """Only where the global bank could: otherwise a budget above ``n`` still ends at ``epsilon``."""
+        return super().keeps_all(n) and self.final_rows >= n
+
     def pick(self, rows: Rows, *, seed: int, start: int | None) -> Picks:
         """Pick rows; without ``start``, the first is drawn by ``seed``."""
         most = self.rows(len(rows))
