@@ -8,11 +8,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from anomalib_federated.distances import CENTRE_SAMPLE, centre_of
+from anomalib_federated.distances import CENTRE_SAMPLE, CHUNK_ELEMENTS, centre_of
 from anomalib_federated.rows import Rows, TensorRows
 
-CHUNK_ELEMENTS = 1 << 20
-"""Distances held at once: 4 MB in float32, so that they stay in the processor's cache."""
 PRODUCT_WIDTH = 16
 """Products by a multiple of so many picks fill the processor's registers; others take up to twice as long."""
 ROUNDING = 2.0**-20
@@ -81,16 +79,17 @@ class NearestPick:
         slack = ROUNDING * (best_of_others + float(self._norms[rows].max()))
         return rows[:-1].sort().values, best_of_others + slack
 
-    def exact(self, rows: Tensor) -> Tensor:
+    def exact(self, rows: Tensor, features: Tensor) -> Tensor:
         """Squared distances of single rows to their picks, by differences.
 
         Args:
             rows: Row numbers of shape ``(m,)``, int64.
+            features: Their features, shape ``(m, d)``.
 
         Returns:
             Shape ``(m,)``, float64.
         """
-        differences = self.rows.take(rows).double() - self.picked[self.owner[rows].long()].double()
+        differences = features.double() - self.picked[self.owner[rows].long()].double()
         return differences.pow(2).sum(1)
 
     def _update(self, which: slice, block: Tensor, transposed: Tensor, shift: Tensor) -> None:

@@ -62,11 +62,14 @@ class Rows(ABC):
             Which rows, and their features as :meth:`read` gives them; to be copied if they are needed after the next
             block was asked for.
         """
-        step = max(1, BLOCK_BYTES // (4 * self.shape[1]))
-        for begin in range(0, len(self), step):
-            rows = slice(begin, min(begin + step, len(self)))
+        for rows in self.slices():
             yield rows, self.read(rows)
         self.passes += 1
+
+    def slices(self) -> list[slice]:
+        """Which rows make a block."""
+        step = max(1, BLOCK_BYTES // (4 * self.shape[1]))
+        return [slice(begin, min(begin + step, len(self))) for begin in range(0, len(self), step)]
 
     def where(self, row: int) -> str:
         """Where a row comes from, for error messages."""

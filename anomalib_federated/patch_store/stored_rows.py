@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from anomalib_federated.patch_store.pictures import StoredPicture
-from anomalib_federated.rows import BLOCK_BYTES, Rows
+from anomalib_federated.rows import Rows
 
 Features: TypeAlias = NDArray[np.floating[Any]]
 
@@ -77,7 +77,7 @@ class StoredRows(Rows):
         A block is overwritten by the next: new memory comes from the system page by page, which takes several times as
         long as to read into it.
         """
-        slices = self._slices()
+        slices = self.slices()
         shape = (slices[0].stop, self.shape[1])
         raw, block = (np.empty(shape, self._dtype), np.empty(shape, self._dtype)), torch.empty(shape)
         with ThreadPoolExecutor(1, thread_name_prefix="read-ahead") as reader:
@@ -101,10 +101,6 @@ class StoredRows(Rows):
         if kept:
             self._filled = rows.stop
         return block
-
-    def _slices(self) -> list[slice]:
-        step = max(1, BLOCK_BYTES // (4 * self.shape[1]))
-        return [slice(begin, min(begin + step, len(self))) for begin in range(0, len(self), step)]
 
     def take(self, indices: Tensor) -> Tensor:
         """Out of memory where they are kept there, else from the file, in the order in which they lie in it."""

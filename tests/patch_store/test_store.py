@@ -14,7 +14,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from anomalib_federated.patch_store import Identity, PatchStore, StoreError, stored_rows
+from anomalib_federated import rows as rows_module
+from anomalib_federated.patch_store import Identity, PatchStore, StoreError
 from anomalib_federated.testing import example_bank
 
 SPACE = example_bank().space
@@ -51,7 +52,7 @@ def everything(rows) -> torch.Tensor:
 @pytest.mark.parametrize("resident", [0, 4 * DIM * 6, 10**9])
 @pytest.mark.parametrize("per_block", [1, 4, 1000])
 def test_rows_come_in_the_order_of_names_from_disk_or_memory(tmp_path, monkeypatch, dtype, resident, per_block):
-    monkeypatch.setattr(stored_rows, "BLOCK_BYTES", per_block * 4 * DIM)
+    monkeypatch.setattr(rows_module, "BLOCK_BYTES", per_block * 4 * DIM)
     rows = filled(tmp_path, dtype=dtype).rows(COUNTS, resident_bytes=resident)
     whole = expected()
     assert rows.shape == tuple(whole.shape)
@@ -111,7 +112,7 @@ def test_float16_rounds_to_the_nearest(tmp_path):
 
 
 def test_an_abandoned_pass_does_no_harm(tmp_path, monkeypatch):
-    monkeypatch.setattr(stored_rows, "BLOCK_BYTES", 4 * DIM)
+    monkeypatch.setattr(rows_module, "BLOCK_BYTES", 4 * DIM)
     rows = filled(tmp_path).rows(COUNTS, resident_bytes=4 * DIM * 3)
     for _ in rows.blocks():
         break

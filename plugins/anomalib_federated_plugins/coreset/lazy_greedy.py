@@ -101,8 +101,9 @@ class LazyGreedy:
         size = min(max(SMALLEST_POOL, len(self.squared) // ROWS_PER_POOL_ROW), LARGEST_POOL)
         pool, outside = self._near.farthest(size)
         # A pick stands for itself, even beside its equals; a distance below zero keeps it from being picked twice.
-        squared = torch.where(self.squared[pool] < 0, -1.0, self._near.exact(pool))
-        points = self._near.rows.take(pool).double() - self._near.centre
+        features = self._near.rows.take(pool)
+        squared = torch.where(self.squared[pool] < 0, -1.0, self._near.exact(pool, features))
+        points = features.double() - self._near.centre
         positions, picked = greedy_in_pool(points, squared, outside=max(outside, target), most=most)
         return pool[positions], picked.sqrt()
 
