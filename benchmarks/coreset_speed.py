@@ -45,8 +45,9 @@ Figures = dict[str, object]
 
 
 def k_center(features: Tensor, k: int, *, start: int) -> tuple[Selection, float]:
+    coreset = registry.build("coreset", "k_center", budget=k)
     began = time.perf_counter()
-    selection = registry.build("coreset", "k_center", budget=k).select(features, start=start)
+    selection = coreset.select(features, start=start)
     return selection, time.perf_counter() - began
 
 
