@@ -27,8 +27,9 @@ from matplotlib.ticker import NullLocator
 from anomalib_federated import registry
 from anomalib_federated.bank import MemoryBank
 from anomalib_federated.data import AutoVI
-from anomalib_federated.evaluation import evaluate
-from anomalib_federated.evaluation.experiment import make_pooled_site
+from anomalib_federated.evaluation.experiments.training import make_pooled_site
+from anomalib_federated.evaluation.measuring.measure import measure
+from anomalib_federated.evaluation.measuring.scored_image import scored_images
 from anomalib_federated.models import FederatedPatchcore
 from anomalib_federated.models.patch_collection import PatchCollection
 
@@ -64,7 +65,7 @@ def bank_of(patches: PatchCollection, method: str, rows: int, *, seed: int) -> M
     return patches.build_bank(coreset, method=method, site="pooled", seed=seed)
 
 
-def measure(datamodule: AutoVI, category: str, options: argparse.Namespace) -> list[Point]:
+def points_of(datamodule: AutoVI, category: str, options: argparse.Namespace) -> list[Point]:
     """All points of a category."""
     model = FederatedPatchcore(image_size=(options.side, options.side), seed=options.seed, visualizer=False)
     site = make_pooled_site(model, datamodule)
@@ -74,10 +75,13 @@ def measure(datamodule: AutoVI, category: str, options: argparse.Namespace) -> l
     for method in options.methods:
         for bank in banks(patches, method, sizes, seed=options.seed):
             model.bank = bank
-            found = evaluate(model, datamodule.test_data)
-            auspro = found.auspro[0.05] if found.auspro else None
+            found = measure(scored_images(model, datamodule.test_data), resamples=0)
             point = Point(
-                category=category, method=method, rows=len(bank), image_auroc=found.image_auroc, auspro=auspro
+                category=category,
+                method=method,
+                rows=len(bank),
+                image_auroc=found.headline("image_auroc"),
+                auspro=found.headline("auc_spro@0.05"),
             )
             print(point, file=sys.stderr)
             points.append(point)
@@ -146,7 +150,7 @@ def main() -> None:
         datamodule = AutoVI(options.root, [category])
         datamodule.setup()
         some(datamodule, options.pictures, seed=options.seed)
-        points += measure(datamodule, category, options)
+        points += points_of(datamodule, category, options)
     draw(points, options.plot, side=options.side)
     report = {
         "measures": "image AUROC and AUC-sPRO@0.05 against rows of the bank, pooled training",

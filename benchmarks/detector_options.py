@@ -14,8 +14,9 @@ from itertools import product
 from typing import get_args
 
 from anomalib_federated.data import AutoVI
-from anomalib_federated.evaluation import evaluate
-from anomalib_federated.evaluation.experiment import train_centralised
+from anomalib_federated.evaluation.experiments.training import train_centralised
+from anomalib_federated.evaluation.measuring.measure import measure
+from anomalib_federated.evaluation.measuring.scored_image import scored_images
 from anomalib_federated.models import FederatedPatchcore
 from anomalib_federated.models.image_score import ScoreRule
 
@@ -49,7 +50,7 @@ def main() -> None:
         trained = time.perf_counter()
         for rule in arguments.rules:
             model.scorer.image_score.rule = rule
-            figures = evaluate(model, datamodule.test_data)
+            figures = measure(scored_images(model, datamodule.test_data), resamples=0)
             setting = {"side": side, "aspect": aspect, "layer_scales": scales, "score": rule}
             print(
                 json.dumps(
@@ -58,9 +59,9 @@ def main() -> None:
                         "category": arguments.category,
                         "rows": arguments.budget,
                         **setting,
-                        "image_auroc": figures.image_auroc,
-                        "average_precision": figures.average_precision,
-                        "auspro_0.05": figures.auspro[0.05] if figures.auspro else None,
+                        "image_auroc": figures.headline("image_auroc"),
+                        "average_precision": figures.headline("average_precision"),
+                        "auspro_0.05": figures.headline("auc_spro@0.05"),
                         "train_seconds": round(trained - began, 1),
                         "seed": arguments.seed,
                         "torch": version("torch"),

@@ -23,7 +23,7 @@ from circumstances import circumstances
 
 from anomalib_federated import registry
 from anomalib_federated.data import AutoVI
-from anomalib_federated.evaluation.experiment import make_pooled_site
+from anomalib_federated.evaluation.experiments.training import make_pooled_site
 from anomalib_federated.federation import Agreement, make_sites, simulate
 from anomalib_federated.interfaces.strategy import BankStrategy
 from anomalib_federated.models import FederatedPatchcore

@@ -12,7 +12,7 @@ from rich.console import Console
 from anomalib_federated.cli.logs import configure_logs
 from anomalib_federated.cli.results_table import print_results
 from anomalib_federated.deploy import station
-from anomalib_federated.evaluation.demo import FEDERATIONS, run_demo
+from anomalib_federated.evaluation.experiments.demo import FEDERATIONS, run_demo
 
 SHOWN = ("pipe_clip", "operator")
 """Category and defect type of the picture that the demo inspects."""
@@ -30,8 +30,8 @@ def run(command: str, arguments: Sequence[str]) -> int:
     options = parser.parse_args(arguments)
     configure_logs()
     began = time.perf_counter()
-    rows = run_demo(options.output, seed=options.seed)
-    print_results(rows)
+    results = run_demo(options.output, seed=options.seed)
+    print_results(results)
     category, defect_type = SHOWN
     detector = options.output / list(FEDERATIONS)[-1] / "openvino" / category
     picture = sorted((options.output / "data" / category / "test" / defect_type).iterdir())[0]
@@ -41,7 +41,8 @@ def run(command: str, arguments: Sequence[str]) -> int:
     console.print(f"\nIn {options.output}, after {time.perf_counter() - began:.0f} s:")
     for place, content in {
         "data/": "generated pictures and masks",
-        "results.json": "the table above",
+        "report.html": "all of it on one page, to open in a browser",
+        "metrics/METHOD/CATEGORY/": "the figures of the table above, and a gallery",
         "METHOD/bank.safetensors": "memory banks",
         "METHOD/openvino/CATEGORY/model.xml": "detectors for the inspection station",
         "inspection/": "the picture just inspected, with heat map",

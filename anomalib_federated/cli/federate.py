@@ -12,15 +12,18 @@ from rich.console import Console
 from anomalib_federated import registry
 from anomalib_federated.cli.logs import configure_logs
 from anomalib_federated.cli.memory_option import expand_memory
+from anomalib_federated.cli.plugin_name import keep_names
 from anomalib_federated.cli.plugin_option import PLUGIN, plugin_option
 from anomalib_federated.cli.results_table import print_results
 from anomalib_federated.data import AutoVI
-from anomalib_federated.evaluation import run_federated
+from anomalib_federated.evaluation.experiments.federated_run import run_federated
 from anomalib_federated.files import write_file
 from anomalib_federated.models import FederatedPatchcore
 
 PARTITIONER, STRATEGY = "iid", "federated_coreset"
 """Plugins that are used if none are named."""
+PLUGINS = {"--partitioner", "--strategy", "--site_coreset"}
+"""Options that name one."""
 BUDGET = int | float | dict[str, int | float]
 """Type of a budget: rows, a share, or a target radius with a most."""
 
@@ -29,7 +32,7 @@ def run(command: str, arguments: Sequence[str]) -> int:
     """Run the federation that the configuration describes."""
     configure_logs()
     parser = _parser(command)
-    config = parser.parse_args(expand_memory(arguments))
+    config = parser.parse_args(keep_names(expand_memory(arguments), PLUGINS))
     config.partitioner = plugin_option(config.partitioner, default=PARTITIONER)
     config.strategy = plugin_option(config.strategy, default=STRATEGY)
     if config.site_coreset is not None:
@@ -37,7 +40,7 @@ def run(command: str, arguments: Sequence[str]) -> int:
     seed_everything(config.seed, verbose=False)
     objects = parser.instantiate_classes(config)
     output = Path(config.output)
-    rows = run_federated(
+    results = run_federated(
         objects.data,
         objects.model,
         partitioner=registry.build("partitioner", config.partitioner),
@@ -49,8 +52,8 @@ def run(command: str, arguments: Sequence[str]) -> int:
         seed=config.seed,
     )
     write_file(output / "config.yaml", parser.dump(config).encode())
-    print_results(rows)
-    Console().print(f"Results, banks and exported detectors lie in {output}.")
+    print_results(results)
+    Console().print(f"Figures, banks and exported detectors lie in {output}.")
     return 0
 
 

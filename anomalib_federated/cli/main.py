@@ -17,6 +17,11 @@ from anomalib_federated import __version__
 COMMANDS = {
     "demo": ("demo", "generate data, train centralised and federated, export, inspect a picture"),
     "federate": ("federate", "run a federation of several sites in this process, and score it"),
+    "experiment": ("experiment", "compare methods on categories and seeds, out of one YAML; resumable"),
+    "evaluate": ("evaluate", "measure a bank, a checkpoint or a folder of anomaly maps by the AutoVI protocol"),
+    "compare": ("compare", "compare methods with statistics that say what they can show"),
+    "report": ("report", "make one HTML page of an experiment"),
+    "data": ("data", "download, count, share out or generate images"),
     "fit": ("anomalib", "train a model, as anomalib does"),
     "validate": ("anomalib", "set a model's thresholds on validation pictures"),
     "test": ("anomalib", "score a model on test pictures"),

@@ -63,9 +63,9 @@ class InspectionDataset(AnomalibDataset):
         samples = self.samples.iloc[list(indices)].reset_index(drop=True)
         return InspectionDataset(samples, self.configs, augmentations=self.augmentations)
 
-    def of_category(self, category: str) -> InspectionDataset:
-        """A data set of one category's pictures."""
-        return self.sample(np.flatnonzero(self.samples["category"] == category).tolist())
+    def of_category(self, *categories: str) -> InspectionDataset:
+        """A data set of the pictures of one category or several."""
+        return self.sample(np.flatnonzero(self.samples["category"].isin(categories)).tolist())
 
     @property
     def collate_fn(self) -> Callable[[Sequence[InspectionItem]], InspectionBatch]:

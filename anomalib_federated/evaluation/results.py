@@ -1,45 +1,150 @@
-"""The rows of ``results.json``: one per method and category."""
+"""``metrics.json``: what a method reached on a category, with all that is needed to read the figures."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field, fields
 from pathlib import Path
+from typing import Any
 
+from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
+
+from anomalib_federated.evaluation.figures import Figures
 from anomalib_federated.files import write_file
+
+METRICS = "metrics"
+"""Folder of the figures in an output folder: ``metrics/<method>/<category>/metrics.json``."""
+
+
+class ResultError(ValueError):
+    """Results cannot be used; the message names the file."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class ResultRow:
-    """What one method reached on one category.
+class SiteShare:
+    """What a site put into a bank.
+
+    Attributes:
+        site: Its name.
+        images: Training images that it saw.
+        patches: Patches of them.
+        rows: Rows of the bank that are the site's.
+    """
+
+    site: str
+    images: int
+    patches: int
+    rows: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class BankFacts:
+    """The memory bank behind the figures.
+
+    Attributes:
+        rows: Its rows.
+        bytes: Bytes of its rows.
+        covering_radius: Largest distance of a training patch of any site to its nearest row; ``None`` if not measured.
+        bytes_sent: Bytes of bank that all sites together sent; 0 if nothing had to be sent.
+        sites: What each site put in.
+    """
+
+    rows: int
+    bytes: int
+    covering_radius: float | None
+    bytes_sent: int
+    sites: tuple[SiteShare, ...]
+
+
+@with_config(ConfigDict(extra="forbid", allow_inf_nan=False))
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """What one method reached on one category with one seed.
 
     Attributes:
         method: Name of the method.
         category: Name of the category.
-        image_auroc: Image AUROC; ``None`` where the test set does not define it.
-        average_precision: Image average precision, likewise.
-        auspro: AUC-sPRO by limit of the false positive rate ("0.01", "0.05", ...), likewise.
-        bank_rows: Rows of the category's bank.
-        covering_radius: Largest distance of a training patch of any site to its nearest bank row.
-        bytes_sent: Bytes of bank that all sites together sent; 0 if nothing had to be sent.
+        seed: Of the run.
+        figures: What was measured.
+        bank: The bank; ``None`` if only maps were given.
+        settings: What decided the method, as plain data.
+        versions: Of the packages and of Python.
     """
 
     method: str
     category: str
-    image_auroc: float | None
-    average_precision: float | None
-    auspro: dict[str, float] | None
-    bank_rows: int
-    covering_radius: float
-    bytes_sent: int
+    seed: int
+    figures: Figures
+    bank: BankFacts | None = None
+    settings: dict[str, Any] = field(default_factory=dict)
+    versions: dict[str, str] = field(default_factory=dict)
 
 
-def write_results(path: Path, rows: Sequence[ResultRow]) -> Path:
-    """Write rows as JSON; the file appears only when it is complete."""
-    return write_file(path, json.dumps([asdict(row) for row in rows], indent=2, allow_nan=False).encode())
+_RESULT = TypeAdapter(Result)
+_FIGURES = frozenset(item.name for item in fields(Figures))
 
 
-def read_results(path: Path) -> list[ResultRow]:
-    """Read what :func:`write_results` wrote."""
-    return [ResultRow(**row) for row in json.loads(path.read_bytes())]
+def write_result(output: Path, result: Result) -> Path:
+    """Write ``<output>/metrics/<method>/<category>/metrics.json``; it appears only when it is complete.
+
+    Figures stand at the top level, where other tools look for ``localization.auc_spro``.
+
+    Returns:
+        The file.
+    """
+    path = result_folder(output, result.method, result.category) / "metrics.json"
+    content = _RESULT.dump_python(result, mode="json")
+    return write_file(path, json.dumps(content | content.pop("figures"), indent=2, allow_nan=False).encode())
+
+
+def result_folder(output: Path, method: str, category: str) -> Path:
+    """Where a method's figures on a category lie."""
+    return output / METRICS / method / category
+
+
+def read_result(path: Path) -> Result:
+    """Read what :func:`write_result` wrote.
+
+    Raises:
+        ResultError: If the file is none of ours.
+    """
+    try:
+        content = json.loads(path.read_bytes())
+    except ValueError as error:
+        msg = f"{path} is no JSON: {error}; measure again."
+        raise ResultError(msg) from error
+    if isinstance(content, dict):
+        content["figures"] = {name: content.pop(name) for name in _FIGURES & content.keys()}
+    try:
+        return _RESULT.validate_python(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        msg = f"{path} is no metrics.json of this package: {first['msg']} ({where or 'the whole'}); measure again."
+        raise ResultError(msg) from error
+
+
+def read_results(folder: Path) -> list[Result]:
+    """All results below a folder, of one run or of several seeds, sorted by method, category and seed.
+
+    Raises:
+        ResultError: If there is none, a file is unusable, or two are of the same method, category and seed.
+    """
+    results: dict[tuple[str, str, int], Result] = {}
+    for path in sorted(folder.glob(f"**/{METRICS}/*/*/metrics.json")):
+        result = read_result(path)
+        key = (result.method, result.category, result.seed)
+        if key in results:
+            msg = f"{path} tells of {key} what another file below {folder} tells too; give a folder of one experiment."
+            raise ResultError(msg)
+        results[key] = result
+    if not results:
+        msg = f"There is no {METRICS}/<method>/<category>/metrics.json below {folder}; evaluate a model first."
+        raise ResultError(msg)
+    return [results[key] for key in sorted(results)]
+
+
+def of_method(results: Sequence[Result], method: str) -> list[Result]:
+    """The results of one method."""
+    return [result for result in results if result.method == method]

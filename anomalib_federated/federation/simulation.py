@@ -23,6 +23,7 @@ def make_sites(
     partitioner: Partitioner,
     *,
     extractor: PatchFeatureExtractor,
+    category: str | None = None,
     seed: int = 0,
     store: Path | None = None,
     memory: str | int | None = None,
@@ -34,6 +35,8 @@ def make_sites(
         datamodule: The data set, set up.
         partitioner: Says which site gets which picture.
         extractor: Every site's feature extractor.
+        category: The only category that the sites train on; those without images of it are left out. The others are
+            shared out all the same, since what a site gets may depend on them.
         seed: Decides every random choice of the partitioner.
         store: Folder in which each site keeps its features, in a folder of its name; ``None`` keeps them in temporary
             ones.
@@ -46,10 +49,13 @@ def make_sites(
     samples = datamodule.train_data.samples
     images = [TrainingImage(*pair) for pair in zip(samples["category"], samples["name"], strict=True)]
     parts = partitioner.partition(images, seed=seed)
+    held = {name: datamodule.train_data.sample(positions) for name, positions in sorted(parts.items())}
+    if category is not None:
+        held = {name: data.of_category(category) for name, data in held.items()}
     return [
         Site(
             name,
-            datamodule.train_data.sample(positions),
+            data,
             extractor=extractor,
             batch_size=datamodule.train_batch_size,
             num_workers=datamodule.num_workers,
@@ -57,7 +63,8 @@ def make_sites(
             memory=memory,
             store_dtype=store_dtype,
         )
-        for name, positions in sorted(parts.items())
+        for name, data in held.items()
+        if len(data)
     ]
 
 

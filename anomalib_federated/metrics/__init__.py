@@ -1,7 +1,6 @@
 """Metrics of the AutoVI protocol.
 
-The exact score and the defects need numpy only; :class:`AUSPRO` brings torch and anomalib and is imported when first
-asked for.
+All but :class:`AUSPRO` need numpy and scipy only; it brings torch and anomalib and is imported when first asked for.
 """
 
 from __future__ import annotations
@@ -9,13 +8,31 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from anomalib_federated.metrics.accumulator import SproAccumulator
 from anomalib_federated.metrics.defects import Defect, DefectsConfig, DefectType
-from anomalib_federated.metrics.spro import FPR_LIMITS, SproAccumulator, auc_spro
+from anomalib_federated.metrics.operating_points import rates_at, threshold_at_tnr
+from anomalib_federated.metrics.pixel_classification import PixelClassification, pixel_classification_of
+from anomalib_federated.metrics.spro import auc_spro, auc_spro_of, curve_of
+from anomalib_federated.metrics.spro_curve import FPR_LIMITS
 
 if TYPE_CHECKING:
     from anomalib_federated.metrics.auspro import AUSPRO
 
-__all__ = ["AUSPRO", "FPR_LIMITS", "Defect", "DefectType", "DefectsConfig", "SproAccumulator", "auc_spro"]
+__all__ = [
+    "AUSPRO",
+    "FPR_LIMITS",
+    "Defect",
+    "DefectType",
+    "DefectsConfig",
+    "PixelClassification",
+    "SproAccumulator",
+    "auc_spro",
+    "auc_spro_of",
+    "curve_of",
+    "pixel_classification_of",
+    "rates_at",
+    "threshold_at_tnr",
+]
 
 
 def __getattr__(name: str) -> object:

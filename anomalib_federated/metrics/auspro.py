@@ -30,7 +30,9 @@ from torch.nn import functional
 from torchmetrics import Metric
 
 from anomalib_federated.metrics.defects import Defect
-from anomalib_federated.metrics.spro import FPR_LIMITS, SproAccumulator, checked_fpr_limits
+from anomalib_federated.metrics.masked_scores import take_apart
+from anomalib_federated.metrics.score_pool import ScorePool
+from anomalib_federated.metrics.spro_curve import FPR_LIMITS, SproCurve, checked_fpr_limits
 
 logger = logging.getLogger(__name__)
 
@@ -75,11 +77,14 @@ class _AUSPRO(Metric):
                 f"and {len(native_size)} native sizes"
             )
             raise ValueError(msg)
-        batch = SproAccumulator()
-        for index, (image_map, image_defects, size) in enumerate(zip(maps, defects, native_size, strict=True)):
-            batch.add(_resized(image_map, size, index), image_defects)
-        for state in ("normal_scores", "channel_scores", "saturation_areas"):
-            getattr(self, state).append(torch.from_numpy(getattr(batch, state)).to(self.device))
+        images = [
+            take_apart(_resized(image_map, size, index), image_defects, f"image {index}")
+            for index, (image_map, image_defects, size) in enumerate(zip(maps, defects, native_size, strict=True))
+        ]
+        channels = [channel.scores for image in images for channel in image.channels]
+        self._append("normal_scores", [image.normal for image in images])
+        self._append("channel_scores", channels)
+        self._append("saturation_areas", [np.array([len(scores) for scores in channels], dtype=np.int64)])
 
     def compute(self) -> Tensor:
         """AUC-sPRO at ``fpr_limit``.
@@ -108,12 +113,19 @@ class _AUSPRO(Metric):
         with self.sync_context(dist_sync_fn=self.dist_sync_fn, should_sync=sync, should_unsync=sync):
             return self._areas(fpr_limits)
 
+    def _append(self, state: str, arrays: list[npt.NDArray[Any]]) -> None:
+        array = np.concatenate(arrays) if arrays else np.empty(0, dtype=np.float32)
+        getattr(self, state).append(torch.from_numpy(array).to(self.device))
+
     def _areas(self, fpr_limits: Iterable[float]) -> dict[float, float]:
-        return SproAccumulator.from_scores(
-            _arrays(self.normal_scores),
-            _arrays(self.channel_scores),
-            saturation_areas=[int(area) for areas in _arrays(self.saturation_areas) for area in areas],
-        ).auc(fpr_limits)
+        limits = checked_fpr_limits(fpr_limits)
+        normal = ScorePool()
+        for scores in _arrays(self.normal_scores):
+            normal.add(scores)
+        areas = _joined(self.saturation_areas)
+        channels = np.split(_joined(self.channel_scores), np.cumsum(areas))[:-1]
+        curve = SproCurve.measured([normal], channels)
+        return {limit: curve.auc(limit) for limit in limits}
 
 
 class AUSPRO(AnomalibMetric, _AUSPRO):
@@ -186,3 +198,7 @@ def _resized(image_map: Tensor, size: Sequence[int], index: int) -> npt.NDArray[
 def _arrays(state: list[Tensor] | Tensor) -> list[npt.NDArray[Any]]:
     parts = [state] if isinstance(state, Tensor) else state
     return [part.cpu().numpy() for part in parts]
+
+
+def _joined(state: list[Tensor] | Tensor) -> npt.NDArray[Any]:
+    return np.concatenate(_arrays(state) or [np.empty(0, dtype=np.int64)])

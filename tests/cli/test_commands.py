@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 
 from anomalib_federated.bank import MemoryBank
 from anomalib_federated.cli.anomalib import FederatedCLI
-from anomalib_federated.cli.federate import _parser
 from anomalib_federated.cli.main import COMMANDS, main
+from anomalib_federated.evaluation.results import of_method, read_results
 
 REPOSITORY = Path(__file__).parents[2]
 CONFIGS = REPOSITORY / "configs"
@@ -43,6 +44,10 @@ def test_plugins_lists_them_with_their_distribution(
     assert "anomalib-federated 0.1.0" in text
 
 
+OF_CONFIGURATIONS = {"federated": "federate", "experiment": "experiment"}
+"""Folder of configurations to the command of our own that they are for; the others are anomalib's."""
+
+
 def federate(demo_root: Path, output: Path, *arguments: str, config: str = "iid") -> int:
     return main(
         [
@@ -67,18 +72,16 @@ def federated(demo_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
 
 
 def test_federate_writes_the_agreed_files(federated: Path) -> None:
-    rows = json.loads((federated / "results.json").read_text())
-    assert [(row["method"], row["category"]) for row in rows] == [
+    results = read_results(federated)
+    assert [(result.method, result.category) for result in results] == [
         (method, category) for method in ("centralised", "federated") for category in ("pipe_staple", "tank_screw")
     ]
-    for row in rows:
-        assert set(row) == {
-            "method", "category", "image_auroc", "average_precision", "auspro", "bank_rows", "covering_radius",
-            "bytes_sent",
-        }  # fmt: skip
-        assert set(row["auspro"]) == {"0.01", "0.05", "0.1", "0.3", "1.0"}
-        assert (row["bytes_sent"] > 0) == (row["method"] == "federated")
-        assert (federated / row["method"] / "openvino" / row["category"] / "model.xml").is_file()
+    for result in results:
+        assert result.bank is not None
+        assert (result.bank.bytes_sent > 0) == (result.method == "federated")
+        assert (federated / result.method / "openvino" / result.category / "model.xml").is_file()
+        metrics = json.loads((federated / "metrics" / result.method / result.category / "metrics.json").read_text())
+        assert set(metrics["localization"]["auc_spro"]) == {"0.01", "0.05", "0.1", "0.3", "1.0"}
     bank = MemoryBank.load(federated / "federated" / "bank.safetensors")
     assert bank.categories == ("pipe_staple", "tank_screw")
     assert len(bank) == 160
@@ -92,8 +95,7 @@ def test_the_same_seed_gives_the_same_bank_and_figures(federated: Path, demo_roo
     assert federate(demo_root, tmp_path, "--partitioner.sites=3", "--no-centralised") == 0
     again, first = (folder / "federated" / "bank.safetensors" for folder in (tmp_path, federated))
     assert MemoryBank.load(again).digest == MemoryBank.load(first).digest
-    rows = json.loads((federated / "results.json").read_text())
-    assert json.loads((tmp_path / "results.json").read_text()) == [row for row in rows if row["method"] == "federated"]
+    assert read_results(tmp_path) == of_method(read_results(federated), "federated")
 
 
 def test_the_saved_configuration_runs_again(federated: Path, tmp_path: Path) -> None:
@@ -120,7 +122,7 @@ def test_mistakes_are_told_in_one_sentence(
     message = capsys.readouterr().err.strip().splitlines()[-1]
     assert message.startswith("anomalib-federated federate: ")
     assert problem in message
-    assert not (tmp_path / "out" / "results.json").exists()
+    assert not (tmp_path / "out" / "metrics").exists()
 
 
 def test_category_and_pattern_partitions_run(demo_root: Path, tmp_path: Path) -> None:
@@ -157,8 +159,10 @@ def test_train_test_predict_export_behave_as_anomalibs(demo_root: Path, tmp_path
 
 @pytest.mark.parametrize("config", sorted(CONFIGS.rglob("*.yaml")), ids=lambda path: f"{path.parent.name}-{path.stem}")
 def test_every_configuration_parses(config: Path) -> None:
-    if config.parent.name == "federated":
-        assert _parser("federate").parse_args(["--config", str(config)]).output.startswith("results/")
+    if config.parent.name in OF_CONFIGURATIONS:
+        name = OF_CONFIGURATIONS[config.parent.name]
+        parser = import_module(f"anomalib_federated.cli.{name}")._parser(name)
+        assert parser.parse_args(["--config", str(config)]).output.startswith("results/")
         return
     cli = FederatedCLI.__new__(FederatedCLI)
     cli.subcommand_parsers, cli.subcommand_method_arguments, cli.parser = {}, {}, cli.init_parser()

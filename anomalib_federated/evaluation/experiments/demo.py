@@ -8,8 +8,9 @@ from pathlib import Path
 from anomalib_federated import registry
 from anomalib_federated.data import AutoVI, make_demo_dataset
 from anomalib_federated.data.demo.catalog import CATALOG
-from anomalib_federated.evaluation.experiment import make_agreement, score_method, train_centralised, train_federated
-from anomalib_federated.evaluation.results import ResultRow, write_results
+from anomalib_federated.evaluation.experiments.federated_run import score_method
+from anomalib_federated.evaluation.experiments.training import make_agreement, train_centralised, train_federated
+from anomalib_federated.evaluation.results import Result
 from anomalib_federated.federation import make_sites
 from anomalib_federated.models import FederatedPatchcore
 
@@ -25,16 +26,16 @@ FEDERATIONS = {"federated_iid": "iid", "federated_category": "category"}
 """The federated methods and their partitioners."""
 
 
-def run_demo(output: Path, *, seed: int = 0) -> list[ResultRow]:
+def run_demo(output: Path, *, seed: int = 0) -> list[Result]:
     """Generate the demo data set and compare centralised with federated training on it.
 
     Args:
-        output: Folder to write: ``data``, ``results.json`` and a folder per method. Categories that are there are used
+        output: Folder to write: ``data``, ```metrics``` and a folder per method. Categories that are there are used
             again, whatever seed made them.
         seed: Decides every random choice.
 
     Returns:
-        One row per method and category.
+        One result per method and category.
     """
     data = output / "data"
     # Each category is there whole or not at all, so an interrupted run goes on with those that are missing.
@@ -43,12 +44,12 @@ def run_demo(output: Path, *, seed: int = 0) -> list[ResultRow]:
     datamodule = AutoVI(data, seed=seed)
     datamodule.setup()
     model = FederatedPatchcore(budget=ROWS, image_size=IMAGE_SIZE, seed=seed, visualizer=False)
-    rows = score_method(model, datamodule, train_centralised(model, datamodule), method="centralised", output=output)
+    bank = train_centralised(model, datamodule)
+    results = score_method(model, datamodule, bank, method="centralised", output=output, seed=seed)
     for method, name in FEDERATIONS.items():
         sites = make_sites(datamodule, registry.build("partitioner", name), extractor=model.model, seed=seed)
         strategy = registry.build("strategy", "federated_coreset", budget=ROWS, seed=seed)
         agreement = make_agreement(model, seed=seed)
         bank, bytes_sent = train_federated(sites, strategy, agreement, output=output / method)
-        rows += score_method(model, datamodule, bank, method=method, output=output, bytes_sent=bytes_sent)
-    write_results(output / "results.json", rows)
-    return rows
+        results += score_method(model, datamodule, bank, method=method, output=output, bytes_sent=bytes_sent, seed=seed)
+    return results

@@ -1,0 +1,138 @@
+"""``anomalib-federated evaluate``: all figures of a bank, of a checkpoint, or of a folder of anomaly maps."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from jsonargparse import ActionConfigFile, ArgumentParser, Namespace
+from lightning import seed_everything
+from rich.console import Console
+
+from anomalib_federated.bank import MemoryBank
+from anomalib_federated.cli.figures_table import print_figures
+from anomalib_federated.cli.logs import configure_logs
+from anomalib_federated.data import AutoVI
+from anomalib_federated.evaluation.maps.writer import MapForm
+from anomalib_federated.evaluation.measuring.scoring import MAPS, score_source
+from anomalib_federated.evaluation.measuring.source import Source, source_of_maps, source_of_model
+from anomalib_federated.evaluation.results import METRICS
+from anomalib_federated.models import FederatedPatchcore
+
+SOURCES = ("bank", "ckpt_path", "maps")
+"""Options of which exactly one is given."""
+
+SCORING = ("weights", "score", "num_neighbors", "false_alarm_rate")
+"""Settings of the detector that its bank does not bring with it."""
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+
+def run(command: str, arguments: Sequence[str]) -> int:
+    """Measure, write and print."""
+    configure_logs()
+    parser = _parser(command)
+    options = parser.parse_args(list(arguments))
+    _check(parser, options)
+    seed_everything(options.seed, verbose=False)
+    # The model comes first: a bank that cannot be loaded comes to light before the data are looked through.
+    model = None if options.maps else _model(options)
+    data: AutoVI = parser.instantiate_classes(options).data
+    data.prepare_data()
+    data.setup()
+    results = [
+        score_source(
+            source,
+            category,
+            method=options.method,
+            output=options.output,
+            write_maps=options.write_maps,
+            resamples=options.resamples,
+            seed=options.seed,
+        )
+        for source in [_source(options, model, data)]
+        for category in data.categories
+    ]
+    print_figures(results)
+    console = Console()
+    console.print(f"All figures lie in {options.output / METRICS / options.method}.", soft_wrap=True)
+    if options.write_maps:
+        console.print(f"The anomaly maps lie in {options.output / MAPS / options.method}.", soft_wrap=True)
+    return 0
+
+
+def _source(options: Namespace, model: FederatedPatchcore | None, data: AutoVI) -> Source:
+    return source_of_maps(options.maps, data) if model is None else source_of_model(model, data)
+
+
+def _model(options: Namespace) -> FederatedPatchcore:
+    """The detector of a checkpoint, or of a bank, which says what its features are."""
+    if options.ckpt_path:
+        if not options.ckpt_path.is_file():
+            msg = f"There is no checkpoint {options.ckpt_path}; give the path of one that 'fit' wrote."
+            raise FileNotFoundError(msg)
+        loaded: FederatedPatchcore = FederatedPatchcore.load_from_checkpoint(options.ckpt_path)
+        return loaded
+    bank = MemoryBank.load(options.bank)
+    model = FederatedPatchcore(
+        bank.space.backbone,
+        bank.space.layers,
+        layer_scales=bank.space.layer_scales,
+        image_size=bank.space.image_size,
+        keep_aspect_ratio=bank.space.keep_aspect_ratio,
+        evaluator=False,
+        visualizer=False,
+        **options.model.as_dict(),
+    )
+    model.bank = bank
+    return model
+
+
+def _check(parser: ArgumentParser, options: Namespace) -> None:
+    """End with the usage if the options do not go together."""
+    given = [name for name in SOURCES if options[name]]
+    if len(given) != 1:
+        parser.error(f"Give exactly one of --{', --'.join(SOURCES)}; given: {', '.join(given) or 'none'}.")
+    if not _NAME.fullmatch(options.method):
+        parser.error(f"--method names a folder, so it takes letters, digits and . _ - only, got {options.method!r}.")
+    if options.resamples < 0:
+        parser.error(f"--resamples is {options.resamples}; give 0 or more.")
+    defaults = inspect.signature(FederatedPatchcore).parameters
+    if options.maps and options.write_maps:
+        parser.error("--write_maps writes the maps of a detector; with --maps they are there already.")
+    if not options.bank and (idle := [name for name in SCORING if options.model[name] != defaults[name].default]):
+        parser.error(f"--model.{idle[0]} is a setting of a detector made from a --bank; leave it out.")
+
+
+def _parser(command: str) -> ArgumentParser:
+    parser = ArgumentParser(
+        prog=f"anomalib-federated {command}",
+        description="Measure a detector on test images, or the anomaly maps that any method made of them: AUC-sPRO, "
+        "image and pixel AUROC and AP, TPR at a TNR set by normal validation images, all with bootstrap intervals.",
+    )
+    parser.add_argument("-c", "--config", action=ActionConfigFile, help="configuration in YAML")
+    parser.add_subclass_arguments(AutoVI, "data", default={"class_path": "anomalib_federated.data.AutoVI"})
+    parser.add_argument("--bank", type=Path | None, default=None, help="memory bank, with all categories measured")
+    parser.add_argument("--ckpt_path", type=Path | None, default=None, help="checkpoint of a trained detector")
+    parser.add_argument(
+        "--maps",
+        type=Path | None,
+        default=None,
+        help="folder of maps <category>/test/<type>/<image>.png (8 or 16 bits), .tiff or .npy; those of normal images "
+        "that were not trained on, in <category>/validation/good, set thresholds",
+    )
+    others = set(inspect.signature(FederatedPatchcore).parameters) - set(SCORING)
+    parser.add_class_arguments(FederatedPatchcore, "model", instantiate=False, skip=others)
+    parser.add_argument("--method", type=str, required=True, help="name of the method, a folder of the output")
+    parser.add_argument("--output", type=Path, required=True, help="folder to write")
+    parser.add_argument(
+        "--write_maps", type=MapForm | None, default=None, help="write the anomaly maps in the official layout too"
+    )
+    parser.add_argument("--resamples", type=int, default=1000, help="bootstrap resamples behind the intervals")
+    parser.add_argument(
+        "--seed", type=int, default=0, help="decides the intervals and, as in training, which images are held out"
+    )
+    parser.link_arguments("seed", "data.init_args.seed")
+    return parser

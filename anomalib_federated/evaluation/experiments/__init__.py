@@ -1,0 +1,1 @@
+"""Training and measuring: one federation, the demonstration, methods x categories x seeds."""

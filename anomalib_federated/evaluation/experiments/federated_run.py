@@ -1,0 +1,131 @@
+"""One federation, simulated on one machine, next to training on the pooled images."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from anomalib_federated.bank import MemoryBank
+from anomalib_federated.budget import BudgetLike
+from anomalib_federated.data import AutoVI
+from anomalib_federated.deploy.export import export_openvino
+from anomalib_federated.evaluation.experiments.training import make_agreement, train_centralised, train_federated
+from anomalib_federated.evaluation.measuring.scoring import score_source
+from anomalib_federated.evaluation.measuring.source import source_of_model
+from anomalib_federated.evaluation.results import Result
+from anomalib_federated.federation import make_sites
+from anomalib_federated.interfaces.partitioner import Partitioner
+from anomalib_federated.interfaces.strategy import BankStrategy
+from anomalib_federated.models import FederatedPatchcore
+
+WORK = "work"
+"""Folder in the output in which patch features lie while a run is under way."""
+
+PARITY_IMAGES = 4
+"""Validation images on which each export is compared with torch."""
+
+
+def run_federated(
+    datamodule: AutoVI,
+    model: FederatedPatchcore,
+    *,
+    partitioner: Partitioner,
+    strategy: BankStrategy,
+    output: Path,
+    site_coreset: str | Mapping[str, Any] | None = None,
+    site_budget: BudgetLike | None = None,
+    centralised: bool = True,
+    seed: int = 0,
+) -> list[Result]:
+    """Train, score and export the federated detector and, for comparison, the centralised one.
+
+    Writes ``metrics/<method>/<category>/`` and, per method, ``bank.safetensors`` and ``openvino/<category>/``; of the
+    federation also the bank of each site, in ``sites/``. Patch features lie in ``work/`` until all is done; if the run
+    is interrupted, another with the same arguments goes on with them.
+
+    Args:
+        datamodule: The data set.
+        model: Settings of the detector; its bank and thresholds are replaced.
+        partitioner: Which site gets which training image.
+        strategy: How the site banks become one.
+        output: Folder to write.
+        site_coreset: The coreset plugin of the sites; ``None`` takes the detector's.
+        site_budget: Rows per category that a site sends; ``None`` takes the detector's budget.
+        centralised: Whether to train on the pooled images too.
+        seed: Decides every random choice.
+
+    Returns:
+        One result per method and category.
+    """
+    datamodule.setup()
+    # Mistakes in the settings of the federation come to light before anything is trained.
+    sites = make_sites(
+        datamodule,
+        partitioner,
+        extractor=model.model,
+        seed=seed,
+        store=output / WORK / "sites",
+        memory=model.memory,
+        store_dtype=model.store_dtype,
+    )
+    agreement = make_agreement(model, coreset=site_coreset, budget=site_budget, seed=seed)
+    results: list[Result] = []
+    if centralised:
+        bank = train_centralised(model, datamodule, store=output / WORK / "centralised")
+        results += score_method(model, datamodule, bank, method="centralised", output=output, seed=seed)
+    bank, bytes_sent = train_federated(sites, strategy, agreement, output=output / "federated")
+    results += score_method(
+        model, datamodule, bank, method="federated", output=output, bytes_sent=bytes_sent, seed=seed
+    )
+    for site in sites:
+        site.close()
+    shutil.rmtree(output / WORK)
+    return results
+
+
+def score_method(
+    model: FederatedPatchcore,
+    datamodule: AutoVI,
+    bank: MemoryBank,
+    *,
+    method: str,
+    output: Path,
+    bytes_sent: Mapping[str, int] | None = None,
+    seed: int = 0,
+) -> list[Result]:
+    """Calibrate, test and export a detector with a given bank, and save the bank.
+
+    Args:
+        model: Gets the bank.
+        datamodule: The data set, set up.
+        bank: The bank.
+        method: Name of the method.
+        output: Folder; the method gets one of its name in it.
+        bytes_sent: Per category; nothing if it is not given.
+        seed: Of the run.
+    """
+    model.bank = bank
+    bank.save(output / method / "bank.safetensors")
+    source = source_of_model(model, datamodule)
+    results = [
+        score_source(
+            source,
+            category,
+            method=method,
+            output=output,
+            bytes_sent=(bytes_sent or {}).get(category, 0),
+            seed=seed,
+        )
+        for category in datamodule.categories
+    ]
+    export_openvino(model, output / method / "openvino", images=_parity_images(datamodule))
+    return results
+
+
+def _parity_images(datamodule: AutoVI) -> dict[str, list[Tensor]]:
+    per_category = {name: datamodule.val_data.of_category(name) for name in datamodule.categories}
+    return {name: [data[i].image for i in range(min(PARITY_IMAGES, len(data)))] for name, data in per_category.items()}

@@ -1,0 +1,69 @@
+"""What an experiment compares: methods, each a way to get a memory bank out of the training images."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, TypeAlias
+
+from anomalib_federated.budget import BudgetLike
+
+PluginSpec: TypeAlias = str | dict[str, Any]
+
+
+class ExperimentError(ValueError):
+    """An experiment cannot be run as described; the message names the method or the cell."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Method:
+    """One way to train.
+
+    Attributes:
+        partitioner: The partitioner plugin; ``None`` pools all images: no federation.
+        strategy: The strategy plugin, with its arguments.
+        site_coreset: The coreset plugin of the sites; ``None`` takes the detector's.
+        site_budget: Rows per category that a site sends; ``None`` takes the detector's budget.
+        model: Settings of the detector that differ from the experiment's.
+
+    Example:
+        >>> Method.of("iid_3", {"partitioner": {"class_path": "iid", "init_args": {"sites": 3}}}).strategy
+        'federated_coreset'
+        >>> Method.of("centralised", {}).pooled
+        True
+    """
+
+    partitioner: PluginSpec | None = None
+    strategy: PluginSpec = "federated_coreset"
+    site_coreset: PluginSpec | None = None
+    site_budget: BudgetLike | None = None
+    model: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, name: str, settings: Mapping[str, Any] | None) -> Method:
+        """A method out of the plain data of a configuration.
+
+        Raises:
+            ExperimentError: If the name cannot be that of a folder, or a setting is unknown.
+        """
+        if not name or name.startswith(".") or set(name) & set('/\\:*?"<>|'):
+            msg = f"The method {name!r} cannot name a folder; use letters, digits, '_' and '-'."
+            raise ExperimentError(msg)
+        known = [item.name for item in fields(cls)]
+        if unknown := sorted(set(settings or {}) - set(known)):
+            msg = f"Method '{name}' has no setting '{unknown[0]}'; it knows {', '.join(known)}."
+            raise ExperimentError(msg)
+        method = cls(**(settings or {}))
+        if method.pooled and (set(settings or {}) - {"partitioner", "model"}):
+            msg = f"Method '{name}' has no partitioner, so there are no sites; name one, or leave out what is theirs."
+            raise ExperimentError(msg)
+        return method
+
+    @property
+    def pooled(self) -> bool:
+        """Whether all images are pooled."""
+        return self.partitioner is None
+
+    def plain(self) -> dict[str, Any]:
+        """The settings as plain data, those alone that have a meaning for this method."""
+        return {"model": self.model} if self.pooled else asdict(self)

@@ -1,0 +1,1 @@
+"""The test images that say most about a detector."""

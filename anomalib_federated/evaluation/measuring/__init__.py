@@ -1,0 +1,1 @@
+"""What is measured of a detector: from scored images to figures with intervals."""

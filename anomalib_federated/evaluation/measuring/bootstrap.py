@@ -1,0 +1,198 @@
+"""Percentile bootstrap over images: how far each figure would move with other images of the same kind.
+
+Every resample draws, with replacement, as many good images as there are, as many defective ones of each folder, and as
+many validation images: strata keep the mixture of the test set, and the thresholds of the operating points carry the
+uncertainty of the few images that set them. Pixels are not drawn one by one: those of one image are no independent
+evidence, so an image brings all of its pixels or none.
+
+A figure of pixels is computed on the cells of :mod:`anomalib_federated.evaluation.measuring.pixel_counts`; what that
+differs from the exact figure on all images is added to each resample, so the interval is one of the exact figure.
+
+Source: Efron and Tibshirani, "An Introduction to the Bootstrap", 1993, chapters 13 (percentile intervals) and 8.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from anomalib_federated.evaluation.figures import HEADLINES, ImageFigures, Interval
+from anomalib_federated.evaluation.measuring.pixel_counts import PixelGrid
+
+Array = npt.NDArray[np.float64]
+
+FIGURES = (*HEADLINES, "pixel_average_precision")
+"""The figures that get an interval."""
+
+_BLOCK_NUMBERS = 2_000_000
+"""Numbers per array while resampling: 16 MB."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Evidence:
+    """All that figures are computed from.
+
+    Attributes:
+        images: Test images.
+        pixels: Their pixels, in the same order; ``None`` if figures of pixels are not defined.
+        validation_scores: Raw scores of normal validation images.
+    """
+
+    images: Sequence[ImageFigures]
+    pixels: PixelGrid | None = None
+    validation_scores: Sequence[float] = ()
+
+
+def bootstrap(
+    evidence: Evidence,
+    exact: Mapping[str, float],
+    *,
+    resamples: int = 1000,
+    confidence: float = 0.95,
+    seed: int = 0,
+) -> dict[str, Interval]:
+    """Intervals of figures.
+
+    Args:
+        evidence: Images and validation scores.
+        exact: The figures that are defined, by names of :data:`FIGURES`, computed on all images.
+        resamples: How many; none gives no interval.
+        confidence: Of the intervals, in (0, 1).
+        seed: Decides the resamples; the order of the images does not.
+
+    Returns:
+        Per figure of ``exact``, its interval, within 0 and 1.
+
+    Raises:
+        ValueError: If ``resamples`` is negative or the confidence out of range.
+        KeyError: If ``exact`` names a figure that the evidence does not define.
+    """
+    if resamples < 0 or not 0 < confidence < 1:
+        msg = f"resamples is {resamples} and confidence {confidence}; give 0 or more, and a share between 0 and 1."
+        raise ValueError(msg)
+    if not resamples or not exact:
+        return {}
+    rng = np.random.default_rng(seed)
+    strata, normal = _strata(evidence.images), len(evidence.validation_scores)
+    width = max(len(evidence.images), normal, evidence.pixels.free.shape[1] if evidence.pixels else 0)
+    block = max(1, _BLOCK_NUMBERS // width)
+    found = []
+    for begin in range(0, resamples, block):
+        size = min(block, resamples - begin)
+        weights = np.empty((size, len(evidence.images)))
+        for members in strata:
+            weights[:, members] = _draw(rng, len(members), size)
+        found.append(figures_of(evidence, weights, _draw(rng, normal, size)))
+    once = figures_of(evidence, np.ones((1, len(evidence.images))), np.ones((1, normal)))
+    tails = [(1 - confidence) / 2, (1 + confidence) / 2]
+    intervals = {}
+    for name, value in exact.items():
+        values = np.concatenate([part[name] for part in found]) + (value - once[name][0])
+        low, high = np.quantile(np.clip(values, 0, 1), tails).tolist()
+        intervals[name] = Interval(low=low, high=high)
+    return intervals
+
+
+def figures_of(evidence: Evidence, weights: Array, validation_weights: Array) -> dict[str, Array]:
+    """The figures of weighted images.
+
+    Args:
+        evidence: ``n`` images and ``v`` validation scores.
+        weights: How often each image counts, shape ``(r, n)``; good and defective ones both count in each row.
+        validation_weights: How often each validation score counts, shape ``(r, v)``, adding up to ``v``.
+
+    Returns:
+        Per figure that is defined, its values, shape ``(r,)``.
+    """
+    good = np.array([image.good for image in evidence.images], dtype=bool)
+    scores = np.array([image.score for image in evidence.images], dtype=np.float64)
+    figures: dict[str, Array] = {}
+    if good.any() and not good.all():
+        order = np.argsort(-scores, kind="stable")
+        first = np.flatnonzero(np.append(True, np.diff(scores[order]) != 0))
+        ranked = weights[:, order]
+        negatives = np.add.reduceat(ranked * good[order], first, axis=1)
+        positives = np.add.reduceat(ranked * ~good[order], first, axis=1)
+        figures["image_auroc"] = _auroc(negatives, positives)
+        figures["average_precision"] = _average_precision(negatives, positives)
+    if len(evidence.validation_scores) and not good.all():
+        defective, share = scores[~good], weights[:, ~good]
+        normal = np.array(evidence.validation_scores, dtype=np.float64)
+        for name in (name for name in FIGURES if name.startswith("tpr@tnr")):
+            thresholds = _thresholds(normal, validation_weights, tnr=float(name.removeprefix("tpr@tnr")))
+            found = (share * (defective > thresholds[:, None])).sum(1)
+            figures[name] = found / share.sum(1)
+    if evidence.pixels is not None:
+        figures |= _pixel_figures(evidence.pixels, weights)
+    return figures
+
+
+def _pixel_figures(pixels: PixelGrid, weights: Array) -> dict[str, Array]:
+    light = weights.astype(np.float32)
+    negatives = (light @ pixels.free).astype(np.float64)
+    defective = light[:, pixels.rows]
+    positives = (defective @ pixels.covered).astype(np.float64)
+    figures = {
+        "pixel_auroc": _auroc(negatives, positives),
+        "pixel_average_precision": _average_precision(negatives, positives),
+    }
+    false_positives = np.cumsum(negatives, axis=1)
+    fpr = false_positives / false_positives[:, -1:]
+    spro = (defective @ pixels.spro).astype(np.float64) / (defective @ pixels.channels)[:, None]
+    for name in (name for name in FIGURES if name.startswith("auc_spro@")):
+        figures[name] = _area(fpr, spro, limit=float(name.removeprefix("auc_spro@")))
+    return figures
+
+
+def _auroc(negatives: Array, positives: Array) -> Array:
+    """Of counts per score, highest score first, shape ``(r, c)``; ties count half."""
+    above = np.cumsum(positives, axis=1) - positives / 2
+    area: Array = (negatives * above).sum(1) / (negatives.sum(1) * positives.sum(1))
+    return area
+
+
+def _average_precision(negatives: Array, positives: Array) -> Array:
+    """Area under the precision-recall curve by steps, as scikit-learn has it."""
+    found = np.cumsum(positives, axis=1)
+    called = found + np.cumsum(negatives, axis=1)
+    precision = np.divide(found, called, out=np.zeros_like(found), where=called > 0)
+    area: Array = (positives * precision).sum(1) / found[:, -1]
+    return area
+
+
+def _area(fpr: Array, spro: Array, *, limit: float) -> Array:
+    """Area under polylines from (0, 0) on, up to a limit and divided by it; shapes ``(r, c)``."""
+    x = np.pad(fpr, ((0, 0), (1, 0)))
+    y = np.pad(spro, ((0, 0), (1, 0)))
+    dx, dy = np.diff(x, axis=1), np.diff(y, axis=1)
+    # The part of each segment that lies below the limit.
+    part = np.clip((limit - x[:, :-1]) / np.maximum(dx, np.finfo(np.float64).tiny), 0, 1)
+    area: Array = (part * dx * (y[:, :-1] + part * dy / 2)).sum(1) / limit
+    return area
+
+
+def _thresholds(scores: Array, weights: Array, *, tnr: float) -> Array:
+    """Per row of weights, the smallest score at or below which at least the share ``tnr`` of the scores lies."""
+    order = np.argsort(scores, kind="stable")
+    passed = np.cumsum(weights[:, order], axis=1)
+    enough = passed / len(scores) >= tnr
+    chosen: Array = scores[order][enough.argmax(1)]
+    return chosen
+
+
+def _strata(images: Sequence[ImageFigures]) -> list[list[int]]:
+    """Positions of the images of each folder, in the order of their names."""
+    strata: dict[str, list[int]] = {}
+    for position in sorted(range(len(images)), key=lambda position: images[position].name):
+        strata.setdefault(images[position].defect_type, []).append(position)
+    return [strata[folder] for folder in sorted(strata)]
+
+
+def _draw(rng: np.random.Generator, count: int, size: int) -> Array:
+    """How often each of ``count`` things is drawn in ``count`` draws with replacement; shape ``(size, count)``."""
+    if count == 0:
+        return np.empty((size, 0))
+    return rng.multinomial(count, np.full(count, 1 / count), size=size).astype(np.float64)

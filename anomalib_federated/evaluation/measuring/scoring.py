@@ -1,0 +1,114 @@
+"""The figures of scored test images, written with all that a report shows of them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from importlib.metadata import version
+from pathlib import Path
+from platform import python_version
+from typing import Any
+
+import torch
+
+from anomalib_federated.bank import MemoryBank
+from anomalib_federated.evaluation.gallery.gallery import GALLERY, Gallery
+from anomalib_federated.evaluation.maps.writer import MapForm, MapWriter
+from anomalib_federated.evaluation.measuring.evaluate import shown
+from anomalib_federated.evaluation.measuring.measure import measure
+from anomalib_federated.evaluation.measuring.scored_image import ScoredImage
+from anomalib_federated.evaluation.measuring.source import Source
+from anomalib_federated.evaluation.results import BankFacts, Result, SiteShare, result_folder, write_result
+
+logger = logging.getLogger(__name__)
+
+MAPS = "maps"
+"""Folder of written maps in an output folder: ``maps/<method>/<category>/test/<type>/<stem>.png``."""
+
+PACKAGES = ("anomalib-federated", "anomalib", "flwr", "torch", "timm", "numpy")
+"""Whose versions a result tells."""
+
+
+def score_source(
+    source: Source,
+    category: str,
+    *,
+    method: str,
+    output: Path,
+    bytes_sent: int = 0,
+    settings: Mapping[str, Any] | None = None,
+    write_maps: MapForm | None = None,
+    resamples: int = 1000,
+    seed: int = 0,
+) -> Result:
+    """Measure a category; write its figures, its gallery and, if wished, its maps.
+
+    Args:
+        source: Scored test images.
+        category: Name of the category.
+        method: Name of the method.
+        output: Folder of the run.
+        bytes_sent: What the sites sent for this category.
+        settings: What decided the method, as plain data; ``None`` takes what the source says of itself.
+        write_maps: How maps are written; ``None`` writes none.
+        resamples: Of the bootstrap behind the intervals.
+        seed: Of the run.
+
+    Raises:
+        ValueError: If maps are to be written but there are no validation images to set their scale.
+    """
+    threshold = source.thresholds.get(category)
+    looks: list[Callable[[ScoredImage], object]] = []
+    gallery = None
+    if threshold is not None and threshold.pixel > 0:
+        gallery = Gallery(threshold.image, threshold.pixel)
+        looks.append(gallery.add)
+    else:
+        logger.info("%s: no threshold from normal validation images, so no gallery is written.", category)
+    if write_maps is not None:
+        if threshold is None:
+            msg = f"'{category}' has no normal validation images to set the scale of its maps; do not write maps."
+            raise ValueError(msg)
+        looks.append(MapWriter(folder=output / MAPS / method, form=write_maps, pixel_threshold=threshold.pixel).write)
+    figures = measure(
+        shown(source.scored(category), *looks),
+        validation_scores=source.validation_scores.get(category, ()),
+        resamples=resamples,
+        seed=seed,
+    )
+    result = Result(
+        method=method,
+        category=category,
+        seed=seed,
+        figures=figures,
+        bank=bank_facts(source.bank, category, bytes_sent=bytes_sent) if source.bank else None,
+        settings=source.settings if settings is None else dict(settings),
+        versions=versions(),
+    )
+    if gallery is not None:
+        gallery.write(result_folder(output, method, category) / GALLERY)
+    # Last, since it says that the rest is there.
+    write_result(output, result)
+    logger.info("%s, %s: image AUROC %s", method, category, figures.classification.auroc)
+    return result
+
+
+def bank_facts(bank: MemoryBank, category: str, *, bytes_sent: int) -> BankFacts:
+    """What a result tells of a category's bank."""
+    own = bank.for_category(category)
+    counts = dict(zip(own.sites, torch.bincount(own.row_site, minlength=len(own.sites)).tolist(), strict=True))
+    return BankFacts(
+        rows=len(own),
+        bytes=own.features.nbytes,
+        covering_radius=bank.covering_radius.get(category),
+        bytes_sent=bytes_sent,
+        sites=tuple(
+            SiteShare(site=item.site, images=item.images, patches=item.patches, rows=counts.get(item.site, 0))
+            for item in own.contributions
+        ),
+    )
+
+
+def versions() -> dict[str, str]:
+    """Of Python and of the packages that decide figures."""
+    return {"python": python_version()} | {name: version(name) for name in PACKAGES}

@@ -1,0 +1,230 @@
+"""The tables of the report that one opens: defect types, operating points, sites, settings, versions."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from anomalib_federated.evaluation.figures import Group, OperatingPoint
+from anomalib_federated.evaluation.report.numbers import Cells, mean, show
+from anomalib_federated.evaluation.results import BankFacts, Result, SiteShare
+
+
+@dataclass(frozen=True, kw_only=True)
+class GroupRow:
+    """A part of a category's defective images.
+
+    Attributes:
+        kind: What the group is made by.
+        name: Its name.
+        images: Defective images.
+        figures: AUC-sPRO, then image AUROC, per method.
+    """
+
+    kind: str
+    name: str
+    images: int
+    figures: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PointRow:
+    """An operating point of a method on a category; means over seeds."""
+
+    wished: str
+    test_tnr: str
+    tpr: str
+    validation_images: str
+    coarse: bool
+    """Whether there are too few validation images to tell the wished share from all of them."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SiteRow:
+    """What a site put into a method's banks, over all categories."""
+
+    site: str
+    images: int
+    patches: int
+    rows: int
+    share_of_patches: float
+    share_of_rows: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class BankTable:
+    """The banks of one method and seed.
+
+    Attributes:
+        method: Name of the method.
+        rows: Of all categories' banks.
+        megabytes: Likewise.
+        megabytes_sent: By all sites together.
+        covering_radius: The largest of the categories; empty if not measured everywhere.
+        sites: Sorted by name.
+        fairness: In words, how rows are shared compared to patches; empty if one site or none is known.
+    """
+
+    method: str
+    rows: int
+    megabytes: float
+    megabytes_sent: float
+    covering_radius: str
+    sites: tuple[SiteRow, ...]
+    fairness: str
+
+
+def group_rows(cells: Cells, methods: Sequence[str], category: str, *, limit: str) -> list[GroupRow]:
+    """Figures per defect type, folder and kind.
+
+    Args:
+        cells: Results.
+        methods: The columns.
+        category: Of the images.
+        limit: Of the false positive rate, as ``auc_spro`` names it.
+    """
+    groups: dict[tuple[str, str], dict[str, list[Group]]] = {}
+    for method in methods:
+        for result in cells.get((method, category), ()):
+            for group in result.figures.groups:
+                groups.setdefault((group.kind, group.name), {}).setdefault(method, []).append(group)
+    return [
+        GroupRow(
+            kind=kind,
+            name=name,
+            images=max(group.images for own in of_methods.values() for group in own),
+            figures=tuple(
+                (
+                    show(mean([(group.auc_spro or {}).get(limit) for group in of_methods.get(method, ())])),
+                    show(mean([group.classification.auroc for group in of_methods.get(method, ())])),
+                )
+                for method in methods
+            ),
+        )
+        for (kind, name), of_methods in groups.items()
+    ]
+
+
+def point_rows(cells: Cells, methods: Sequence[str], category: str) -> list[tuple[str, list[PointRow]]]:
+    """Every operating point of a category by method; means over seeds."""
+    rows = []
+    for method in methods:
+        points: dict[float, list[OperatingPoint]] = {}
+        for result in cells.get((method, category), ()):
+            for point in result.figures.operating_points:
+                points.setdefault(point.tnr, []).append(point)
+        if points:
+            rows.append((method, [_point_row(own) for _, own in sorted(points.items(), reverse=True)]))
+    return rows
+
+
+def _point_row(points: Sequence[OperatingPoint]) -> PointRow:
+    images = sorted({point.validation_images for point in points})
+    return PointRow(
+        wished=f"{100 * points[0].tnr:g} %",
+        test_tnr=_percent(mean([point.test_tnr for point in points])),
+        tpr=_percent(mean([point.tpr for point in points])),
+        validation_images=str(images[0]) if len(images) == 1 else f"{images[0]} to {images[-1]}",
+        # Of fewer than 1 / (1 - tnr) images not even one may lie above the threshold.
+        coarse=images[0] * (1 - points[0].tnr) < 1 - 1e-9,
+    )
+
+
+def bank_tables(cells: Cells, methods: Sequence[str]) -> list[BankTable]:
+    """The banks of each method, of the first seed; a method without one is left out."""
+    tables = []
+    for method in methods:
+        first = [results[0] for (own, _), results in cells.items() if own == method]
+        banks = [result.bank for result in first if result.bank is not None]
+        if banks:
+            tables.append(_bank_table(method, banks))
+    return tables
+
+
+def _bank_table(method: str, banks: Sequence[BankFacts]) -> BankTable:
+    sites = _site_rows([share for bank in banks for share in bank.sites])
+    radii = [bank.covering_radius for bank in banks]
+    return BankTable(
+        method=method,
+        rows=sum(bank.rows for bank in banks),
+        megabytes=sum(bank.bytes for bank in banks) / 1e6,
+        megabytes_sent=sum(bank.bytes_sent for bank in banks) / 1e6,
+        covering_radius="" if None in radii else show(max(radius for radius in radii if radius is not None)),
+        sites=sites,
+        fairness=_fairness(sites),
+    )
+
+
+def _site_rows(shares: Sequence[SiteShare]) -> tuple[SiteRow, ...]:
+    patches, rows = sum(share.patches for share in shares), sum(share.rows for share in shares)
+    found = []
+    for site in sorted({share.site for share in shares}):
+        own = [share for share in shares if share.site == site]
+        own_patches, own_rows = sum(share.patches for share in own), sum(share.rows for share in own)
+        found.append(
+            SiteRow(
+                site=site,
+                images=sum(share.images for share in own),
+                patches=own_patches,
+                rows=own_rows,
+                share_of_patches=own_patches / patches if patches else 0.0,
+                share_of_rows=own_rows / rows if rows else 0.0,
+            )
+        )
+    return tuple(found)
+
+
+def _fairness(sites: Sequence[SiteRow]) -> str:
+    ratios = {site.site: site.share_of_rows / site.share_of_patches for site in sites if site.share_of_patches}
+    if len(ratios) < 2:
+        return ""
+    least, most = min(ratios, key=ratios.__getitem__), max(ratios, key=ratios.__getitem__)
+    if round(ratios[least], 2) == round(ratios[most], 2):
+        return "Every site has the share of the rows that it has of the patches."
+    return (
+        f"Per patch, {most} has the most rows ({ratios[most]:.2f} of its share) "
+        f"and {least} the fewest ({ratios[least]:.2f})."
+    )
+
+
+def settings_table(results: Sequence[Result], methods: Sequence[str]) -> list[tuple[str, tuple[str, ...], bool]]:
+    """Every setting, its value per method, and whether the methods differ in it."""
+    flat = {
+        method: _merged([_flat(result.settings) for result in results if result.method == method]) for method in methods
+    }
+    names = dict.fromkeys(name for settings in flat.values() for name in settings)
+    rows = []
+    for name in names:
+        values = tuple(flat[method].get(name, "") for method in methods)
+        rows.append((name, values, len(set(values)) > 1))
+    return rows
+
+
+def versions_table(results: Sequence[Result]) -> list[tuple[str, str]]:
+    """Every package and its version, or versions."""
+    return sorted(_merged([result.versions for result in results]).items())
+
+
+def _merged(tables: Sequence[Mapping[str, str]]) -> dict[str, str]:
+    values: dict[str, list[str]] = {}
+    for table in tables:
+        for name, value in table.items():
+            if value not in values.setdefault(name, []):
+                values[name].append(value)
+    return {name: ", ".join(found) for name, found in values.items()}
+
+
+def _flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+    found: dict[str, str] = {}
+    for name, value in settings.items():
+        if isinstance(value, Mapping) and value:
+            found |= _flat(value, f"{prefix}{name}.")
+        else:
+            found[f"{prefix}{name}"] = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return found
+
+
+def _percent(value: float | None) -> str:
+    return "not defined" if value is None else f"{100 * value:.1f} %"
