@@ -41,8 +41,8 @@ def run(command: str, arguments: Sequence[str]) -> int:
     console.print(f"\nIn {options.output}, after {time.perf_counter() - began:.0f} s:")
     for place, content in {
         "data/": "generated pictures and masks",
-        "report.html": "all of it on one page, to open in a browser",
-        "metrics/METHOD/CATEGORY/": "the figures of the table above, and a gallery",
+        "report.html": "all of it on one page",
+        "metrics/METHOD/CATEGORY/": "figures and a gallery",
         "METHOD/bank.safetensors": "memory banks",
         "METHOD/openvino/CATEGORY/model.xml": "detectors for the inspection station",
         "inspection/": "the picture just inspected, with heat map",

@@ -10,6 +10,7 @@ from anomalib_federated.data import AutoVI, make_demo_dataset
 from anomalib_federated.data.demo.catalog import CATALOG
 from anomalib_federated.evaluation.experiments.federated_run import score_method
 from anomalib_federated.evaluation.experiments.training import make_agreement, train_centralised, train_federated
+from anomalib_federated.evaluation.report import write_report
 from anomalib_federated.evaluation.results import Result
 from anomalib_federated.federation import make_sites
 from anomalib_federated.models import FederatedPatchcore
@@ -52,4 +53,5 @@ def run_demo(output: Path, *, seed: int = 0) -> list[Result]:
         agreement = make_agreement(model, seed=seed)
         bank, bytes_sent = train_federated(sites, strategy, agreement, output=output / method)
         results += score_method(model, datamodule, bank, method=method, output=output, bytes_sent=bytes_sent, seed=seed)
+    write_report(results, output, output / "report.html")
     return results
