@@ -7,10 +7,12 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})
 """File name endings that count as pictures, compared in lower case."""
+
+_SIDEWAYS = frozenset({5, 6, 7, 8})  # EXIF orientations that exchange height and width
 
 UNREADABLE = (
     OSError,
@@ -81,6 +83,22 @@ def read_image(path: str | Path) -> NDArray[np.uint8]:
     except UNREADABLE as error:
         msg = f"The picture {path} cannot be read ({_reason(error)}): save it again as an 8 or 16 bit PNG."
         raise ValueError(msg) from error
+
+
+def header_size(path: str | Path) -> tuple[int, int]:
+    """Height and width as a viewer shows the picture, read from the file's header alone.
+
+    Raises:
+        ValueError: The file is missing or damaged. The message names it.
+    """
+    try:
+        with Image.open(path) as opened:
+            width, height = opened.size
+            sideways = opened.getexif().get(ExifTags.Base.Orientation) in _SIDEWAYS
+    except UNREADABLE as error:
+        msg = f"The picture {path} cannot be read ({_reason(error)}): save it again as an 8 or 16 bit PNG."
+        raise ValueError(msg) from error
+    return (width, height) if sideways else (height, width)
 
 
 def _decode(opened: Image.Image) -> NDArray[np.uint8]:

@@ -5,16 +5,12 @@ from __future__ import annotations
 from collections.abc import Container, Iterator
 
 from anomalib.data.transforms.utils import extract_transforms_by_type
-from PIL import ExifTags, Image
 from torch.utils.data import DataLoader, Sampler
 from torchvision.transforms.v2 import Resize
 
 from anomalib_federated.data.batch import InspectionBatch
 from anomalib_federated.data.dataset import InspectionDataset
-from anomalib_federated.pictures import UNREADABLE
-
-_SIDEWAYS = frozenset({5, 6, 7, 8})
-"""EXIF orientations that exchange height and width."""
+from anomalib_federated.pictures import header_size
 
 
 class GivenBatches(Sampler[list[int]]):
@@ -67,19 +63,9 @@ def _groups(dataset: InspectionDataset, batch_size: int) -> list[list[int]]:
     by_size: dict[tuple[int, int], list[int]] = {}
     resized = bool(extract_transforms_by_type(dataset.augmentations, Resize)) if dataset.augmentations else False
     for position, path in enumerate(dataset.samples["image_path"]):
-        by_size.setdefault((0, 0) if resized else _header_size(path), []).append(position)
+        by_size.setdefault((0, 0) if resized else header_size(path), []).append(position)
     return [
         positions[begin : begin + batch_size]
         for positions in by_size.values()
         for begin in range(0, len(positions), batch_size)
     ]
-
-
-def _header_size(path: str) -> tuple[int, int]:
-    try:
-        with Image.open(path) as image:
-            width, height = image.size
-            return (height, width) if image.getexif().get(ExifTags.Base.Orientation) in _SIDEWAYS else (width, height)
-    except UNREADABLE as error:
-        msg = f"The picture {path} cannot be read ({error}): save it again as an 8 or 16 bit PNG."
-        raise ValueError(msg) from error

@@ -8,15 +8,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from pandas import DataFrame
-from PIL import ExifTags, Image
 
 from anomalib_federated.data.autovi import AutoVI
 from anomalib_federated.data.layout import TRAIN, discover_categories, read_layout
 from anomalib_federated.interfaces.partitioner import TrainingImage
-from anomalib_federated.pictures import UNREADABLE
-
-_SIDEWAYS = frozenset({5, 6, 7, 8})
-"""EXIF orientations that exchange height and width."""
+from anomalib_federated.pictures import header_size
 
 
 def survey(root: Path, categories: Sequence[str] | None = None) -> DataFrame:
@@ -37,7 +33,7 @@ def survey(root: Path, categories: Sequence[str] | None = None) -> DataFrame:
     datamodule = AutoVI(root, categories, validation_share=0)
     counts = datamodule.statistics()
     samples = pd.concat([datamodule.train_data.samples, datamodule.test_data.samples])
-    sizes = np.array([_size(path) for path in samples["image_path"]])
+    sizes = np.array([header_size(path) for path in samples["image_path"]])
     samples = samples.assign(height=sizes[:, 0], width=sizes[:, 1])
     grouped = samples.groupby(["category", "split", "label"])
     ranges = grouped.agg(
@@ -86,14 +82,3 @@ def count_by_site(images: Sequence[TrainingImage], parts: Mapping[str, Sequence[
     held = {site: [images[position].category for position in part] for site, part in parts.items()}
     counts = [[names.count(category) for category in categories] for names in held.values()]
     return DataFrame(counts, index=list(held), columns=categories)
-
-
-def _size(path: str) -> tuple[int, int]:
-    """Height and width as a viewer shows the picture."""
-    try:
-        with Image.open(path) as image:
-            width, height = image.size
-            return (width, height) if image.getexif().get(ExifTags.Base.Orientation) in _SIDEWAYS else (height, width)
-    except UNREADABLE as error:
-        msg = f"The picture {path} cannot be read ({error}): save it again as an 8 or 16 bit PNG."
-        raise ValueError(msg) from error

@@ -1,0 +1,39 @@
+"""Commands that have actions of their own: ``bank info``, ``data stats``."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+
+
+def run_action(command: str, arguments: Sequence[str], *, actions: Mapping[str, str], description: str) -> int:
+    """Run one of a command's actions, whose module is imported only then: looking needs no training stack.
+
+    Args:
+        command: Name of the command; its action ``info`` is the module ``<command>_info`` beside this one.
+        arguments: The action and its arguments.
+        actions: What each action does, by name.
+        description: What the command is for.
+
+    Returns:
+        Exit status.
+    """
+    action, *rest = list(arguments) or ["--help"]
+    if action not in actions:
+        _parser(command, actions, description).parse_args([action, *rest])
+        return 2
+    status: int = import_module(f"anomalib_federated.cli.{command}_{action}").run(f"{command} {action}", rest)
+    return status
+
+
+def _parser(command: str, actions: Mapping[str, str], description: str) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog=f"anomalib-federated {command}",
+        description=description,
+        epilog=f"'anomalib-federated {command} ACTION --help' says more about an action.",
+    )
+    subparsers = parser.add_subparsers(metavar="ACTION", required=True)
+    for name, does in actions.items():
+        subparsers.add_parser(name, help=does)
+    return parser
