@@ -92,7 +92,9 @@ def _overview(results: Sequence[Result], baseline: str, figure: str) -> list[Cha
     gaps = relative_gaps(values, baseline=baseline)
     if any(item.gap is not None for item in gaps):
         ranges = "Lines reach from the least to the largest gap of the seeds."
-        drawn = gap(gaps, words=words, intervals=ranges if any(item.low for item in gaps) else "", baseline=baseline)
+        drawn = gap(
+            gaps, words=words, intervals=ranges if any(item.low is not None for item in gaps) else "", baseline=baseline
+        )
         charts.append(_chart(drawn, f"{words}: what each method loses or gains against {baseline}"))
     if len({result.bank.rows for result in valued if result.bank is not None}) > 1:
         charts.append(_chart(trade_off(results, figure), f"{words} against the size of the bank"))
