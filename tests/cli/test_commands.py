@@ -58,6 +58,7 @@ def federate(demo_root: Path, output: Path, *arguments: str, config: str = "iid"
             "--data.categories=[pipe_staple,tank_screw]",
             f"--output={output}",
             "--model.budget=60",
+            "--model.image_size=[160,160]",
             "--strategy.init_args.budget=80",
             *arguments,
         ]
