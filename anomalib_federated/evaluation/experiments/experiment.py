@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from pydantic import TypeAdapter
+from pydantic_core import to_jsonable_python
 
 from anomalib_federated import registry
 from anomalib_federated.bank import MemoryBank
@@ -156,9 +156,8 @@ def _finished(experiment: Experiment, cell: Cell) -> Result | None:
         return None
     result = read_result(path)
     wanted = experiment.settings_of(cell)
-    # Compared as JSON, in which tuples are lists.
-    plain = TypeAdapter(dict[str, Any])
-    if plain.dump_json(result.settings) != plain.dump_json(plain.validate_json(plain.dump_json(wanted))):
+    # A file holds JSON, in which tuples are lists.
+    if result.settings != to_jsonable_python(wanted):
         msg = (
             f"{path} was computed with other settings ({result.settings}) than are asked for now ({wanted}); give "
             "another output folder, or remove this one."
