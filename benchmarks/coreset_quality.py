@@ -104,7 +104,7 @@ def draw(points: Sequence[Point], path: Path, *, side: int) -> None:
     categories = list(dict.fromkeys(point.category for point in points))
     mpl.use("agg")
     shape, size = (len(FIGURES), len(categories)), (1 + 4 * len(categories), 6.5)
-    figure, axes = plt.subplots(*shape, figsize=size, sharex=True, squeeze=False, layout="constrained")
+    figure, axes = plt.subplots(*shape, figsize=size, sharex=True, sharey="row", squeeze=False, layout="constrained")
     for row, (name, label) in zip(axes, FIGURES.items(), strict=True):
         for axis, category in zip(row, categories, strict=True):
             draw_lines(axis, [point for point in points if point.category == category], name)
