@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import torch
@@ -12,11 +12,17 @@ from flwr.app import ConfigRecord
 
 from anomalib_federated.bank import BankError, FeatureSpace, MemoryBank
 from anomalib_federated.bank.file import MAX_BYTES
+from anomalib_federated.bank.quantised import as_quantised, quantised_bank
 from anomalib_federated.budget import Budget, BudgetLike
 from anomalib_federated.messages import MessageError, text
+from anomalib_federated.untrusted import read_json, said, shown
 
-DTYPES = ("float16", "float32")
+DTYPES = {"float16": torch.float16, "float32": torch.float32, "int8": torch.float32}
+"""What may be agreed, and the type of the features in a bank as agreed: int8 is how rows travel, see ``quantised``."""
+MAX_TEXT = 1 << 16
+"""Characters of an agreement as text."""
 _FIELD = "agreement"
+WEIGHT_ROUNDING = 1e-3
 META_BYTES = 1 << 20
 """Room for all but the rows in a bank: names, feature space, contribution."""
 
@@ -32,7 +38,7 @@ class Agreement:
         coreset_args: Further arguments of that plugin.
         budget: Rows per category that a site sends at most, as :class:`anomalib_federated.budget.Budget` reads it: a
             number (int), a share of its patches (float in (0, 1]), or a target radius with a most.
-        dtype: Type of the features sent: ``float16`` (half the bytes) or ``float32``.
+        dtype: How the rows travel: ``float16`` (half the bytes of ``float32``), ``float32`` or ``int8`` (a quarter).
         seed: Decides every random choice at the sites.
 
     Raises:
@@ -49,16 +55,16 @@ class Agreement:
     def __post_init__(self) -> None:
         checks = {
             "coreset": (
-                isinstance(self.coreset, str) and self.coreset != "" and not set(self.coreset) & set(".: "),
+                isinstance(self.coreset, str) and 0 < len(self.coreset) <= 100 and not set(self.coreset) & set(".: "),
                 "the name of an installed coreset plugin",
             ),
             "coreset_args": (isinstance(self.coreset_args, Mapping), "a mapping of names to values"),
-            "dtype": (self.dtype in DTYPES, f"one of {', '.join(DTYPES)}"),
+            "dtype": (isinstance(self.dtype, str) and self.dtype in DTYPES, f"one of {', '.join(DTYPES)}"),
             "seed": (_is_int(self.seed, 0), "a whole number of at least 0 that fits 63 bits"),
         }
         for name, (valid, wanted) in checks.items():
             if not valid:
-                msg = f"The federation's agreement is refused: {name} is {getattr(self, name)!r}; give {wanted}."
+                msg = f"The federation's agreement is refused: {name} is {shown(getattr(self, name))}; give {wanted}."
                 raise ValueError(msg)
         try:
             budget = Budget.of(self.budget)
@@ -68,44 +74,109 @@ class Agreement:
         object.__setattr__(self, "budget", budget.plain())  # values that JSON knows, since the agreement travels
 
     @property
+    def features_dtype(self) -> torch.dtype:
+        """Type of the features in a bank as agreed: float16 or float32."""
+        return DTYPES[self.dtype]
+
+    @property
+    def max_rows(self) -> int | None:
+        """The most rows that a site's bank of one category can have; a share says nothing of it (``None``)."""
+        most = Budget.of(self.budget).most
+        return most if isinstance(most, int) else None
+
+    @property
     def max_bytes(self) -> int:
         """The most bytes that a site's bank of one category can have and still be what was agreed.
 
         A share says nothing of the number of rows, so only the limit for all banks holds then.
         """
-        most = Budget.of(self.budget).most
-        if isinstance(most, float):
+        if self.max_rows is None:
             return MAX_BYTES
-        itemsize: int = getattr(torch, self.dtype).itemsize
+        dtype: torch.dtype = getattr(torch, self.dtype)
+        scale = torch.float32.itemsize if dtype == torch.int8 else 0
         provenance = 2 * torch.int32.itemsize + torch.float32.itemsize  # site, category and weight of a row
-        return min(MAX_BYTES, META_BYTES + most * (self.space.dim * itemsize + provenance))
+        return min(MAX_BYTES, META_BYTES + self.max_rows * (self.space.dim * dtype.itemsize + scale + provenance))
+
+    def rounded(self, bank: MemoryBank) -> MemoryBank:
+        """A site's bank with its rows as agreed, so that they travel in as few bytes.
+
+        Returns:
+            A bank that :meth:`check` takes, if nothing else is amiss. With ``int8`` its radii are upper bounds, see
+            :func:`anomalib_federated.bank.quantised.quantised_bank`; rounding to ``float16`` leaves them as they are.
+
+        Raises:
+            BankError: If a feature exceeds the range of float16.
+        """
+        return quantised_bank(bank) if self.dtype == "int8" else bank.to(self.features_dtype)
 
     def check(self, bank: MemoryBank) -> None:
         """Refuse a site's bank that is not what was agreed.
 
         Raises:
-            BankError: If its feature space or type is another one, it holds more rows of a category than agreed, or
-                another number than it says; the error names the site.
+            BankError: If its feature space or type is another one, it holds more rows of a category than agreed or
+                another number than it says, or they stand for more patches than it saw; the error names the site.
         """
         sender = f"The bank of site '{', '.join(bank.sites)}'"
         if differing := bank.space.differences(self.space):
             msg = f"{sender} was made by other settings than agreed: {differing}; set the site up as the federation is."
             raise BankError(msg)
-        if bank.features.dtype != getattr(torch, self.dtype):
+        exact = self.dtype != "int8" or as_quantised(bank.features) is not None
+        if bank.features.dtype != self.features_dtype or not exact:
             msg = f"{sender} holds features in {bank.features.dtype}, but {self.dtype} was agreed."
             raise BankError(msg)
         for item in bank.contributions:
-            rows, allowed = len(bank.for_category(item.category)), Budget.of(self.budget).limit(item.patches)
+            own = bank.row_category == bank.categories.index(item.category)
+            rows, allowed = int(own.sum()), Budget.of(self.budget).limit(item.patches)
             if rows > allowed:
                 msg = f"{sender} holds {rows} rows of category '{item.category}', but at most {allowed} were agreed."
                 raise BankError(msg)
             if rows != item.rows:
                 msg = f"{sender} holds {rows} rows of category '{item.category}', but says that it kept {item.rows}."
                 raise BankError(msg)
+            # Sums of weights in float32 may be a little off.
+            if (weight := float(bank.weights[own].double().sum())) > item.patches * (1 + WEIGHT_ROUNDING):
+                msg = (
+                    f"{sender} holds rows of category '{item.category}' that stand for {weight:g} patches, but says "
+                    f"that it saw {item.patches}."
+                )
+                raise BankError(msg)
+
+    def to_json(self) -> str:
+        """The agreement as text for a file, which :meth:`from_json` reads.
+
+        Example:
+            >>> from anomalib_federated.testing import example_bank
+            >>> agreement = Agreement(space=example_bank().space, budget=500)
+            >>> Agreement.from_json(agreement.to_json(), source="example") == agreement
+            True
+        """
+        return json.dumps(asdict(self), sort_keys=True, allow_nan=False, indent=2) + "\n"
+
+    @classmethod
+    def from_json(cls, given: str, *, source: str) -> Agreement:
+        """Read and validate an agreement that came as text.
+
+        Args:
+            given: What :meth:`to_json` wrote; not trusted.
+            source: Where it comes from, for error messages.
+
+        Raises:
+            MessageError: If it is not valid; a ``ValueError``.
+        """
+        try:
+            return cls(**_fields(given))
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+            problem = f"it has no {error}" if isinstance(error, KeyError) else str(error)
+            msg = f"The agreement from {source} cannot be used: {said(problem)}"
+            raise MessageError(msg) from error
+
+    def part(self, share: float) -> Agreement:
+        """The same agreement with a share in (0, 1] of the budget, for sites that send their rows in several rounds."""
+        return replace(self, budget=Budget.of(self.budget).part(share))
 
     def to_record(self) -> ConfigRecord:
         """The agreement as a record of a Flower message."""
-        return ConfigRecord({_FIELD: json.dumps(asdict(self), sort_keys=True, allow_nan=False)})
+        return ConfigRecord({_FIELD: self.to_json()})
 
     @classmethod
     def from_record(cls, record: ConfigRecord, *, source: str) -> Agreement:
@@ -114,12 +185,19 @@ class Agreement:
         Raises:
             MessageError: If there is none, or it is not valid.
         """
-        try:
-            values = json.loads(text(record, _FIELD, source=source))
-            return cls(**values | {"space": FeatureSpace.from_dict(values["space"])})
-        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-            msg = f"The agreement from {source} cannot be used: {error}"
-            raise MessageError(msg) from error
+        return cls.from_json(text(record, _FIELD, source=source), source=source)
+
+
+def _fields(given: str) -> dict[str, Any]:
+    """The fields of an agreement in text that is not trusted."""
+    if len(given) > MAX_TEXT:
+        msg = f"it has {len(given)} characters, more than the {MAX_TEXT} accepted"
+        raise ValueError(msg)
+    values = read_json(given)
+    if not isinstance(values, dict):
+        msg = "it is no mapping"
+        raise TypeError(msg)
+    return values | {"space": FeatureSpace.from_dict(values["space"])}
 
 
 def _is_int(value: object, least: int) -> bool:

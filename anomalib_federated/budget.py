@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from numbers import Integral, Real
 from typing import TypeAlias, TypeGuard, cast
 
@@ -74,6 +74,16 @@ class Budget:
         if isinstance(self.most, int):
             return min(n, self.most)
         return max(1, math.floor(self.most * n + SHARE_ROUNDING))
+
+    def part(self, share: float) -> Budget:
+        """A share in (0, 1] of this budget, at least one row; a target radius stays.
+
+        Example:
+            >>> Budget.of(101).part(0.5).most, Budget.of(0.5).part(0.5).most
+            (50, 0.25)
+        """
+        most = Budget(most=share).limit(self.most) if isinstance(self.most, int) else share * self.most
+        return replace(self, most=most)
 
     def plain(self) -> int | float | dict[str, int | float]:
         """The budget as configurations write it."""

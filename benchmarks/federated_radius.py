@@ -113,7 +113,10 @@ def federated(
         "sites": len(sites),
         "rows": len(federation.bank),
         "rows_sent": {name: len(bank) for name, bank in federation.site_banks.items()},
-        "bytes_sent": sum(sum(sent.values()) for sent in federation.bytes_sent.values()),
+        "bytes_sent": sum(each.up for per_category in federation.traffic.values() for each in per_category.values()),
+        "bytes_received": sum(
+            each.down for per_category in federation.traffic.values() for each in per_category.values()
+        ),
         "radius": radius,
         "seconds": federation.seconds,
         "extraction_seconds": extracted - began,

@@ -5,6 +5,7 @@ import json
 import pickle
 import struct
 from dataclasses import asdict, replace
+from unicodedata import normalize
 
 import numpy as np
 import pytest
@@ -63,10 +64,10 @@ def two_by_two():
         ({"weights": torch.ones(3)}, r"weights must be \(16,\)"),
         ({"weights": torch.zeros(16)}, "weights must be positive and finite"),
         ({"weights": torch.full((16,), torch.inf)}, "weights must be positive and finite"),
-        ({"sites": ()}, "sites must be distinct and at least one"),
+        ({"sites": ()}, "sites must be 1 to 10000, got 0"),
         ({"sites": ("plant-a", "plant-a")}, "sites must be distinct"),
         ({"sites": ("plant\n",)}, "printable name"),
-        ({"sites": ("x" * 201,)}, "1 to 200 characters"),
+        ({"sites": ("x" * 201,)}, "1 to 200 bytes"),
         ({"sites": (7,)}, "printable name"),
         ({"sites": ("elsewhere",)}, "contribution names site 'plant-a'"),
         ({"categories": ("screw", "nut"), "coresets": {"screw": "x", "nut": "x"}}, "category 'nut' has no row"),
@@ -269,8 +270,8 @@ def test_a_file_gives_back_what_was_saved(tmp_path, dtype):
     assert_equal(MemoryBank.load(path), example_bank())
 
 
-NAMES = st.text(st.characters(exclude_characters="./\\:"), min_size=1, max_size=20).filter(
-    lambda text: text.isprintable() and bool(text.strip())
+NAMES = st.text(st.characters(exclude_characters='./\\:*?"<>|'), min_size=1, max_size=20).filter(
+    lambda text: text.isprintable() and text.strip() == text and normalize("NFC", text) == text
 )
 
 
@@ -283,7 +284,7 @@ def banks(draw):
     features = draw(hnp.arrays(dtype, shape, elements=st.floats(**finite)))
     site, category, method = draw(NAMES), draw(NAMES), draw(NAMES)
     weights = draw(hnp.arrays(np.float32, shape[0], elements=st.floats(min_value=2**-20, max_value=2**20, width=32)))
-    radius = draw(st.floats(min_value=0, max_value=1e300))
+    radius = draw(st.floats(min_value=0, max_value=1e20))
     bank = example_bank(rows=shape[0], dim=shape[1])
     return replace(
         bank,
@@ -302,7 +303,7 @@ def banks(draw):
                 covering_radius=radius,
                 mean_distance=draw(st.floats(min_value=0, max_value=radius)),
                 passes=draw(st.integers(1, 99)),
-                seconds=draw(st.floats(min_value=0, allow_infinity=False)),
+                seconds=draw(st.floats(min_value=0, max_value=1e20)),
             ),
         ),
         coresets={category: method},
@@ -324,7 +325,7 @@ def with_seconds(bank, seconds):
 
 
 @settings(max_examples=30, deadline=None)
-@given(banks(), st.floats(min_value=0, allow_infinity=False))
+@given(banks(), st.floats(min_value=0, max_value=1e20))
 def test_the_digest_is_of_all_but_the_seconds(bank, seconds):
     other = with_seconds(bank, seconds)
     assert other.digest == bank.digest == MemoryBank.from_bytes(bank.to_bytes(), source="here").digest
@@ -373,7 +374,7 @@ def test_a_bank_may_hold_fewer_rows_than_a_site_kept_but_not_more():
     "seconds", [torch.zeros(2, dtype=torch.float64), torch.zeros(1), torch.full((1,), torch.nan, dtype=torch.float64)]
 )
 def test_seconds_that_do_not_fit_are_refused(seconds):
-    tensors = {name: getattr(example_bank(), name) for name in TENSORS} | {"seconds": seconds}
+    tensors = {name: getattr(example_bank(), name) for name in TENSORS} | COSTS | {"seconds": seconds}
     _, meta, _ = unpack(example_bank().to_bytes())
     assert_refused(save(tensors, {META_KEY: json.dumps(meta)}), "seconds")
 
@@ -455,7 +456,7 @@ def test_random_damage_gives_a_bank_error_or_a_valid_bank():
 
 def test_other_files_are_refused():
     assert_refused(b"", "truncated: 0 bytes")
-    assert_refused(save({"features": torch.ones(3, 8)}), "no '__metadata__': it is some other file")
+    assert_refused(save({"features": torch.ones(3, 8)}), f"no '{META_KEY}': it is some other file")
     assert_refused(save({"features": torch.ones(3, 8)}, {"format": "pt"}), f"no '{META_KEY}': it is some other file")
 
 
@@ -476,6 +477,8 @@ def test_claims_of_gigabytes_are_refused_without_room_for_them():
     assert_refused(struct.pack("<Q", 2**64 - 1) + bytes(1000), "truncated")
     header, meta, body = unpack(example_bank().to_bytes())
     header["features"] |= {"shape": [1 << 26, 8], "data_offsets": [0, 2 << 30]}
+    assert_refused(pack(header, meta, body), r"row_category are \(16,\) I32, but must be \(67108864,\) I32")
+    header |= {name: item | {"shape": [1 << 26]} for name, item in header.items() if name in TENSORS[1:]}
     assert_refused(pack(header, meta, body), "corrupt")
 
 
@@ -489,9 +492,9 @@ def test_claims_of_gigabytes_are_refused_without_room_for_them():
         (["sites"], ["plant-b"], "contribution names"),
         (["space", "dim"], 9, "8 dimensions, but the feature space says 9"),
         (["space", "dim"], "8", "dim is '8'"),
-        (["space", "mean"], [float("nan")] * 3, "mean is"),
+        (["space", "mean"], [float("nan")] * 3, "NaN' is not a finite number"),
         (["space", "surprise"], 1, "surprise"),
-        (["space"], [], "list"),
+        (["space"], [], "not mappings"),
         (["contributions"], [7], "mapping"),
         (["contributions", 0, "images"], -1, "images"),
         (["contributions", 0, "rows"], 15, "16 rows of site 'plant-a', category 'screw', which kept 15"),
@@ -501,9 +504,9 @@ def test_claims_of_gigabytes_are_refused_without_room_for_them():
         (["coresets"], {"nut": "k_center"}, "coresets name"),
         (["coresets"], {"screw": "\ud800"}, "printable"),
         (["coresets"], {"screw": 3}, "printable"),
-        (["covering_radius", "screw"], 10**400, "too large"),
+        (["covering_radius", "screw"], 10**400, "covering_radius"),
         (["covering_radius", "screw"], "far", "far"),
-        (["covering_radius", "screw"], float("inf"), "covering_radius"),
+        (["covering_radius", "screw"], float("inf"), "'Infinity' is not a finite number"),
     ],
 )
 def test_meta_data_that_lies_is_refused(path, value, message):
@@ -525,7 +528,7 @@ def test_meta_data_that_lacks_a_field_is_refused(field):
 @pytest.mark.parametrize("depth", [*range(900, 1000, 5), 5000])
 def test_endless_nesting_is_refused(depth):
     header, _, body = unpack(example_bank().to_bytes())
-    assert_refused(pack(header, '{"format": ' + "[" * depth + "]" * depth + "}", body), "format is|recursion")
+    assert_refused(pack(header, '{"format": ' + "[" * depth + "]" * depth + "}", body), "format is|nested too deeply")
 
 
 def test_tensors_that_do_not_belong_are_refused():
@@ -540,7 +543,7 @@ def test_impossible_shapes_are_refused(shape):
     _, meta, _ = unpack(example_bank().to_bytes())
     header, _, body = unpack(save(tensors, {META_KEY: json.dumps(meta)}))
     header["features"]["shape"] = shape
-    assert_refused(pack(header, meta, body), "corrupt|features|overflow|no row")
+    assert_refused(pack(header, meta, body), "features are|row_category are|no row")
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])

@@ -11,12 +11,19 @@ from torch import Tensor
 
 from anomalib_federated.bank.contribution import Contribution
 from anomalib_federated.bank.feature_space import FeatureSpace
+from anomalib_federated.bank.file import Declared
+from anomalib_federated.bank.quantised import as_quantised, restore
+from anomalib_federated.untrusted import said, shown
 
 if TYPE_CHECKING:
     from anomalib_federated.bank.memory_bank import MemoryBank
 
 FORMAT = 2
 ROW_TENSORS = ("features", "row_category", "row_site", "weights")
+SCALES = "scales"
+"""Beside features in int8, the float32 by which each row is multiplied."""
+STORED_DTYPES = ("F16", "F32", "I8")
+"""Safetensors' names of the types in which features are stored."""
 COSTS = ("seconds", "passes")
 """Fields of a contribution in which equal runs differ; in tensors, so that equal runs write equally many bytes."""
 
@@ -24,6 +31,14 @@ COSTS = ("seconds", "passes")
 def tensors_of(bank: MemoryBank) -> dict[str, Tensor]:
     """The tensors that equal runs have in common, by name."""
     return {name: getattr(bank, name) for name in ROW_TENSORS}
+
+
+def stored_of(bank: MemoryBank) -> dict[str, Tensor]:
+    """The same tensors as they are stored and sent: rows that int8 and a scale give exactly are such."""
+    tensors = tensors_of(bank)
+    if (found := as_quantised(bank.features)) is not None:
+        tensors["features"], tensors[SCALES] = found
+    return tensors
 
 
 def costs_of(bank: MemoryBank) -> dict[str, Tensor]:
@@ -48,29 +63,73 @@ def meta_of(bank: MemoryBank) -> dict[str, Any]:
     }
 
 
-def fields_of(tensors: Mapping[str, Tensor], meta: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments of a ``MemoryBank``, which checks their values.
+def check_declared(declared: Mapping[str, Declared], meta: Mapping[str, Any], *, max_rows: int | None) -> None:
+    """Refuse what cannot be a bank, before any of its tensors is read.
+
+    Args:
+        declared: The tensors, as the header declares them; not trusted.
+        meta: The meta data; not trusted.
+        max_rows: Refuse more rows; ``None`` leaves it to the limit on bytes.
 
     Raises:
         KeyError: If a field of the meta data is missing.
-        ValueError: If the format is another one, or tensors or lists are not those of a bank.
-        TypeError: If a field of the meta data is unknown or of an impossible type.
+        ValueError: If the format is another one, there are too many rows, or tensors or lists are not those of a bank.
     """
     if meta.get("format") != FORMAT:
-        msg = f"its format is {meta.get('format')!r}, this version reads format {FORMAT}"
-        raise ValueError(msg)
-    if set(tensors) != {*ROW_TENSORS, *COSTS}:
-        msg = f"it holds the tensors {sorted(tensors)} instead of {sorted({*ROW_TENSORS, *COSTS})}"
+        msg = f"its format is {shown(meta.get('format'))}, this version reads format {FORMAT}"
         raise ValueError(msg)
     if not all(isinstance(meta[name], list) for name in ("categories", "sites", "contributions")):
         msg = "its categories, sites and contributions are not lists"
         raise ValueError(msg)
-    for name in COSTS:
-        if tensors[name].dtype != torch.float64 or tensors[name].shape != (len(meta["contributions"]),):
-            msg = f"its {name} are {tuple(tensors[name].shape)} {tensors[name].dtype}, not one float64 per contribution"
+    if not all(isinstance(meta[name], dict) for name in ("space", "coresets", "covering_radius")):
+        msg = "its space, coresets and covering_radius are not mappings"
+        raise ValueError(msg)
+    features = declared.get("features", Declared("missing", ()))
+    if len(features.shape) != 2 or features.dtype not in STORED_DTYPES:
+        msg = f"its features are {said(str(features))}, not (n, d) {' or '.join(STORED_DTYPES)}"
+        raise ValueError(msg)
+    rows = features.shape[0]
+    if rows == 0 or (max_rows is not None and rows > max_rows):
+        msg = f"it holds {rows} rows, but at most {max_rows} were agreed" if rows else "it has no row"
+        raise ValueError(msg)
+    wanted = _beside(features, contributions=len(meta["contributions"]))
+    if unequal := sorted(set(wanted) ^ (set(declared) - {"features"})):
+        msg = f"its tensors and those of a bank differ in {shown(unequal)}"
+        raise ValueError(msg)
+    for name, each in wanted.items():
+        if declared[name] != each:
+            msg = f"its {name} are {said(str(declared[name]))}, but must be {each}"
             raise ValueError(msg)
+
+
+def _beside(features: Declared, *, contributions: int) -> dict[str, Declared]:
+    """The tensors of a bank beside such features."""
+    rows = features.shape[:1]
+    return {
+        "row_category": Declared("I32", rows),
+        "row_site": Declared("I32", rows),
+        "weights": Declared("F32", rows),
+        **({SCALES: Declared("F32", rows)} if features.dtype == "I8" else {}),
+        **{name: Declared("F64", (contributions,)) for name in COSTS},
+    }
+
+
+def fields_of(tensors: Mapping[str, Tensor], meta: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments of a ``MemoryBank``, which checks their values.
+
+    Args:
+        tensors: As :func:`check_declared` demands them.
+        meta: As :func:`check_declared` demands it.
+
+    Raises:
+        ValueError: If a value is impossible.
+        TypeError: If a field is unknown, missing or of an impossible type.
+    """
     seconds, passes = (tensors[name].tolist() for name in COSTS)
-    return {name: tensors[name] for name in ROW_TENSORS} | {
+    rows = {name: tensors[name] for name in ROW_TENSORS}
+    if SCALES in tensors:
+        rows["features"] = restore(tensors["features"], tensors[SCALES])
+    return rows | {
         "categories": tuple(meta["categories"]),
         "sites": tuple(meta["sites"]),
         "space": FeatureSpace.from_dict(meta["space"]),
@@ -78,6 +137,6 @@ def fields_of(tensors: Mapping[str, Tensor], meta: Mapping[str, Any]) -> dict[st
             Contribution(**item, seconds=taken, passes=int(times))
             for item, taken, times in zip(meta["contributions"], seconds, passes, strict=True)
         ),
-        "coresets": dict(meta["coresets"]),
-        "covering_radius": {str(key): float(value) for key, value in meta["covering_radius"].items()},
+        "coresets": meta["coresets"],
+        "covering_radius": meta["covering_radius"],
     }

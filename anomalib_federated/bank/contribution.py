@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from anomalib_federated.bank.validation import check_name, refuse
+from anomalib_federated.bank.validation import MAX_COUNT, MAX_NUMBER, check_name, is_count, is_number, refuse
+from anomalib_federated.untrusted import shown
 
 MEAN_ROUNDING = 1e-5
 """A mean of equal distances may come out this much above the largest of them."""
@@ -51,12 +51,12 @@ class Contribution:
         check_name("coreset", self.coreset)
         for field in ("images", "patches", "rows", "passes"):
             value = getattr(self, field)
-            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-                self._refuse(f"{field} is {value!r}, not >= 1")
+            if not is_count(value):
+                self._refuse(f"{field} is {shown(value)}, not >= 1 (and at most {MAX_COUNT})")
         for field in ("covering_radius", "mean_distance", "seconds"):
             value = getattr(self, field)
-            if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value <= sys.float_info.max:
-                self._refuse(f"{field} is {value!r}, not a number >= 0")
+            if not is_number(value):
+                self._refuse(f"{field} is {shown(value)}, not a number >= 0 (and at most {MAX_NUMBER:g})")
         if self.rows > self.patches:
             self._refuse(f"rows is {self.rows}, more than the {self.patches} patches")
         if self.mean_distance > self.covering_radius * (1 + MEAN_ROUNDING):
@@ -85,9 +85,10 @@ def check_contributions(
         BankError: As said above; the error names the site and category.
     """
     seen: set[tuple[str, str]] = set()
+    known_sites, known_categories = set(sites), set(categories)  # sets: a list of thousands is slow to search
     for item in items:
         pair = (item.site, item.category)
-        if item.category not in categories or item.site not in sites:
+        if item.category not in known_categories or item.site not in known_sites:
             refuse(f"a contribution names site '{item.site}', category '{item.category}', which the bank does not hold")
         if pair in seen:
             refuse(f"site '{item.site}' contributes category '{item.category}' twice")

@@ -7,6 +7,11 @@ from dataclasses import dataclass, fields
 from math import isfinite
 from typing import Any
 
+from anomalib_federated.untrusted import shown
+
+MAX_LAYERS, MAX_IMAGE_SIDE, MAX_POOLING, MAX_DIM = 64, 1 << 14, 1 << 10, 1 << 20
+"""No space beyond these is believed, since sites and servers reserve memory by what it says."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class FeatureSpace:
@@ -43,18 +48,25 @@ class FeatureSpace:
         checks = {
             "backbone": _is_text(self.backbone),
             "weights": _is_text(self.weights),
-            "layers": _is_tuple(self.layers, str) and len(self.layers) > 0 and all(self.layers),
+            "layers": isinstance(self.layers, tuple)
+            and 0 < len(self.layers) <= MAX_LAYERS
+            and all(map(_is_text, self.layers)),
             "layer_scales": _is_positive(self.layer_scales) and len(self.layer_scales) == len(self.layers),
-            "image_size": self.image_size is None or (_is_positive(self.image_size, int) and len(self.image_size) == 2),
+            "image_size": self.image_size is None
+            or (
+                _is_positive(self.image_size, int)
+                and len(self.image_size) == 2
+                and max(self.image_size) <= MAX_IMAGE_SIDE
+            ),
             "keep_aspect_ratio": isinstance(self.keep_aspect_ratio, bool),
             "mean": _is_tuple(self.mean, float) and len(self.mean) == 3 and all(map(isfinite, self.mean)),
             "std": _is_positive(self.std) and len(self.std) == 3,
-            "pooling": _is_positive((self.pooling,), int) and self.pooling % 2 == 1,
-            "dim": _is_positive((self.dim,), int),
+            "pooling": _is_positive((self.pooling,), int) and self.pooling % 2 == 1 and self.pooling <= MAX_POOLING,
+            "dim": _is_positive((self.dim,), int) and self.dim <= MAX_DIM,
         }
         for field, valid in checks.items():
             if not valid:
-                msg = f"Feature space refused: {field} is {getattr(self, field)!r}."
+                msg = f"Feature space refused: {field} is {shown(getattr(self, field))}."
                 raise ValueError(msg)
 
     def differences(self, other: FeatureSpace) -> str:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -15,46 +17,102 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from anomalib_federated.bank.validation import BankError
+from anomalib_federated.untrusted import read_json, shown
 
 META_KEY = "anomalib_federated.bank"
 MAX_BYTES = 4 << 30
 """Largest file or message that is read: 4 GiB."""
+MAX_HEADER_BYTES = 8 << 20
+"""Longest header that is parsed: room for some 25,000 contributions. Parsed, it may take 30 times its bytes."""
+
+
+@dataclass(frozen=True)
+class Declared:
+    """A tensor as the header declares it: safetensors' name of its type, such as ``F32``, and its shape."""
+
+    dtype: str
+    shape: tuple[int, ...]
+
+    def __str__(self) -> str:
+        return f"{self.shape} {self.dtype}"
 
 
 def encode(tensors: Mapping[str, Tensor], meta: Mapping[str, Any]) -> bytes:
-    """Tensors and meta data (JSON values, no NaN) as safetensors bytes."""
-    header = {META_KEY: json.dumps(meta, sort_keys=True, allow_nan=False)}
-    # Copies, since safetensors refuses tensors that share memory.
-    return save({name: tensor.contiguous().cpu().clone() for name, tensor in tensors.items()}, header)
-
-
-def decode(data: bytes, *, max_bytes: int = MAX_BYTES) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Tensors and meta data out of bytes that are not trusted.
+    """Tensors and meta data (JSON values, no NaN) as safetensors bytes.
 
     Raises:
-        ValueError: If the bytes are too many, truncated or corrupt, or were not written by :func:`encode`.
-        TypeError: If the meta data is no mapping.
+        BankError: If there is more meta data than would be read again.
+    """
+    header = {META_KEY: json.dumps(meta, sort_keys=True, allow_nan=False)}
+    largest = max(tensors, key=lambda name: tensors[name].nbytes)
+    # Copies of all but the largest, since safetensors refuses tensors that share memory.
+    data = save(
+        {
+            name: tensor.contiguous().cpu() if name == largest else tensor.cpu().clone()
+            for name, tensor in tensors.items()
+        },
+        header,
+    )
+    if (length := _header_length(data)) > MAX_HEADER_BYTES:
+        msg = f"The memory bank has {length} bytes of meta data, more than the {MAX_HEADER_BYTES} allowed; split it."
+        raise BankError(msg)
+    return data
+
+
+def digest(tensors: Mapping[str, Tensor], meta: Mapping[str, Any]) -> str:
+    """sha256 of tensors and meta data, hexadecimal; no copy of them is made."""
+    form = {name: (str(tensor.dtype), tuple(tensor.shape)) for name, tensor in tensors.items()}
+    found = sha256(json.dumps([meta, form], sort_keys=True, allow_nan=False).encode())
+    for name in sorted(tensors):
+        found.update(tensors[name].contiguous().cpu().numpy().data)
+    return found.hexdigest()
+
+
+def read_header(data: bytes, *, max_bytes: int = MAX_BYTES) -> tuple[dict[str, Declared], dict[str, Any]]:
+    """What bytes that are not trusted declare to hold; no tensor is read.
+
+    Returns:
+        The tensors by name, and the meta data.
+
+    Raises:
+        ValueError: If the bytes or those of the header are too many, truncated or corrupt, or were not written by
+            :func:`encode`.
+        TypeError: If a part of the header is of an impossible type.
     """
     if len(data) > max_bytes:
         msg = f"its {len(data)} bytes are more than the {max_bytes} accepted"
         raise ValueError(msg)
-    length = int.from_bytes(data[:8], "little")
+    length = _header_length(data)
     if len(data) < 8 or length > len(data) - 8:
         msg = f"it is truncated: {len(data)} bytes, of which the header alone claims {length}"
         raise ValueError(msg)
+    if length > MAX_HEADER_BYTES:
+        msg = f"its header of {length} bytes is longer than the {MAX_HEADER_BYTES} accepted"
+        raise ValueError(msg)
     try:
-        meta = json.loads(json.loads(data[8 : 8 + length])["__metadata__"][META_KEY])
-        tensors = load(data)
-    except KeyError as error:
-        msg = f"its header has no {error}: it is some other file"
-        raise ValueError(msg) from error
-    except (SafetensorError, UnicodeDecodeError, TypeError, RecursionError) as error:
+        read = read_json(data[8 : 8 + length])
+    except ValueError as error:
         msg = f"its bytes are corrupt: {error}"
         raise ValueError(msg) from error
-    if not isinstance(meta, dict):
-        msg = "its meta data is no mapping"
+    header = _mapping(read, "header")
+    text = _mapping(header.pop("__metadata__", {}), "header").get(META_KEY)
+    if not isinstance(text, str):
+        msg = f"its header has no '{META_KEY}': it is some other file"
         raise TypeError(msg)
-    return tensors, meta
+    return {name: _declared(name, item) for name, item in header.items()}, _mapping(read_json(text), "meta data")
+
+
+def read_tensors(data: bytes) -> dict[str, Tensor]:
+    """The tensors in bytes whose header was checked.
+
+    Raises:
+        ValueError: If they are not where the header says, or more or fewer bytes than it says.
+    """
+    try:
+        return load(data)
+    except (SafetensorError, OverflowError, RuntimeError) as error:
+        msg = f"its bytes are corrupt: {error}"
+        raise ValueError(msg) from error
 
 
 def read(path: Path, *, max_bytes: int = MAX_BYTES) -> bytes:
@@ -71,3 +129,24 @@ def read(path: Path, *, max_bytes: int = MAX_BYTES) -> bytes:
         msg = f"{path} has {size} bytes, more than the {max_bytes} accepted for a memory bank."
         raise BankError(msg)
     return path.read_bytes()
+
+
+def _header_length(data: bytes) -> int:
+    return int.from_bytes(data[:8], "little")
+
+
+def _mapping(value: object, what: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        msg = f"its {what} is {shown(value)}, no mapping"
+        raise TypeError(msg)
+    return value
+
+
+def _declared(name: str, item: object) -> Declared:
+    fields = _mapping(item, f"tensor {shown(name)}")
+    dtype, shape = fields.get("dtype"), fields.get("shape")
+    sizes = isinstance(shape, list) and all(type(size) is int and size >= 0 for size in shape)
+    if not isinstance(dtype, str) or not isinstance(shape, list) or not sizes:
+        msg = f"its tensor {shown(name)} is declared as {shown(item)}"
+        raise ValueError(msg)
+    return Declared(dtype, tuple(shape))

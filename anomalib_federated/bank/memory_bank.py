@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from hashlib import sha256
 from pathlib import Path
 
 import torch
@@ -23,10 +22,12 @@ from anomalib_federated.bank.validation import (
     check_index,
     check_methods,
     check_names,
+    check_radii,
     check_weights,
     refuse,
 )
 from anomalib_federated.files import write_file
+from anomalib_federated.untrusted import said, shown
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -81,19 +82,17 @@ class MemoryBank:
             refuse(f"category '{self.categories[empty[0]]}' has no row; leave it out or build its bank again")
         check_contributions(self.contributions, self._row_counts(), categories=self.categories, sites=self.sites)
         if set(self.coresets) != set(self.categories):
-            refuse(f"coresets name {sorted(self.coresets)}, but the bank holds {sorted(self.categories)}")
+            refuse(f"coresets name {shown(sorted(self.coresets))}, but the bank holds {shown(sorted(self.categories))}")
         check_methods(self.coresets)
-        for category, radius in self.covering_radius.items():
-            if category not in self.categories or not 0 <= radius < float("inf"):
-                refuse(f"covering_radius of category {category!r} is {radius!r}")
+        check_radii(self.covering_radius, self.categories)
 
     def _row_counts(self) -> dict[tuple[str, str], int]:
         """The number of rows of each pair of site and category that has any."""
-        both = torch.stack([self.row_site, self.row_category])
-        pairs, counts = torch.unique(both, dim=1, return_counts=True)
+        both = self.row_site.long() * len(self.categories) + self.row_category
+        pairs, counts = torch.unique(both, return_counts=True)
         return {
-            (self.sites[site], self.categories[category]): count
-            for (site, category), count in zip(pairs.T.tolist(), counts.tolist(), strict=True)
+            (self.sites[pair // len(self.categories)], self.categories[pair % len(self.categories)]): count
+            for pair, count in zip(pairs.tolist(), counts.tolist(), strict=True)
         }
 
     def __len__(self) -> int:
@@ -117,6 +116,8 @@ class MemoryBank:
         banks = list(banks)
         if not banks:
             refuse("there is no bank to merge; pass at least one")
+        if len(banks) == 1:
+            return banks[0]
         for bank in banks[1:]:
             banks[0].check_same_space(bank)
         categories = tuple(dict.fromkeys(name for bank in banks for name in bank.categories))
@@ -210,32 +211,39 @@ class MemoryBank:
     @property
     def digest(self) -> str:
         """sha256 of all but the seconds and passes that selections took, hexadecimal: equal runs give equal digests."""
-        return sha256(file.encode(content.tensors_of(self), content.meta_of(self))).hexdigest()
+        return file.digest(content.tensors_of(self), content.meta_of(self))
 
     def to_bytes(self) -> bytes:
-        """The bank as safetensors bytes: what is stored and what is sent. Equal banks give equal bytes."""
-        return file.encode(content.tensors_of(self) | content.costs_of(self), content.meta_of(self))
+        """The bank as safetensors bytes: what is stored and what is sent. Equal banks give equal bytes.
+
+        Rows that int8 and a scale per row give exactly, see :mod:`anomalib_federated.bank.quantised`, are written so.
+        """
+        return file.encode(content.stored_of(self) | content.costs_of(self), content.meta_of(self))
 
     @classmethod
-    def from_bytes(cls, data: bytes, *, source: str, max_bytes: int = file.MAX_BYTES) -> MemoryBank:
+    def from_bytes(
+        cls, data: bytes, *, source: str, max_bytes: int = file.MAX_BYTES, max_rows: int | None = None
+    ) -> MemoryBank:
         """Read and validate a bank that came from outside.
 
         Args:
             data: What :meth:`to_bytes` wrote; not trusted.
             source: Where the bytes come from (a path, a site), for error messages.
             max_bytes: Refuse anything larger.
+            max_rows: Refuse more rows, before they are read; ``None`` leaves it to the limit on bytes.
 
         Raises:
             BankError: If the bytes are too many, truncated, corrupt, or no valid bank; the error names the source.
         """
         try:
-            tensors, meta = file.decode(data, max_bytes=max_bytes)
-            return cls(**content.fields_of(tensors, meta))
-        # ArithmeticError: a number too large for a float; RuntimeError: impossible shapes, nesting too deep.
-        except (KeyError, ValueError, TypeError, AttributeError, ArithmeticError, RuntimeError) as error:
+            declared, meta = file.read_header(data, max_bytes=max_bytes)
+            content.check_declared(declared, meta, max_rows=max_rows)
+            return cls(**content.fields_of(file.read_tensors(data), meta))
+        # ArithmeticError: passes that are infinite; RuntimeError: values nested too deeply to be shown.
+        except (KeyError, ValueError, TypeError, ArithmeticError, RuntimeError) as error:
             reason = f"its meta data lacks {error}" if isinstance(error, KeyError) else str(error)
             reason = reason.removeprefix("Memory bank refused: ").rstrip(".")
-            msg = f"{source} is not a valid memory bank ({reason}); have its site build or send it again."
+            msg = f"{source} is not a valid memory bank ({said(reason)}); have its site build or send it again."
             raise BankError(msg) from error
 
     def save(self, path: str | Path) -> Path:
@@ -266,5 +274,6 @@ class MemoryBank:
 
 def _reindex(index: Tensor, old: Sequence[str], new: Sequence[str]) -> Tensor:
     """Translate indices into ``old`` to indices into ``new``; names that ``new`` lacks must not be in use."""
-    table = torch.tensor([new.index(name) if name in new else -1 for name in old], dtype=torch.int32)
+    numbers = {name: number for number, name in enumerate(new)}
+    table = torch.tensor([numbers.get(name, -1) for name in old], dtype=torch.int32)
     return table[index.long()]

@@ -11,7 +11,7 @@ def run_action(command: str, arguments: Sequence[str], *, actions: Mapping[str, 
     """Run one of a command's actions, whose module is imported only then: looking needs no training stack.
 
     Args:
-        command: Name of the command; its action ``info`` is the module ``<command>_info`` beside this one.
+        command: Its name; the action ``remove-site`` is the module ``<command>_remove_site`` beside this one.
         arguments: The action and its arguments.
         actions: What each action does, by name.
         description: What the command is for.
@@ -23,7 +23,8 @@ def run_action(command: str, arguments: Sequence[str], *, actions: Mapping[str, 
     if action not in actions:
         _parser(command, actions, description).parse_args([action, *rest])
         return 2
-    status: int = import_module(f"anomalib_federated.cli.{command}_{action}").run(f"{command} {action}", rest)
+    module = import_module(f"anomalib_federated.cli.{command}_{action.replace('-', '_')}")
+    status: int = module.run(f"{command} {action}", rest)
     return status
 
 

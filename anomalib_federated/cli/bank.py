@@ -1,4 +1,4 @@
-"""``anomalib-federated bank``: look at memory banks, merge those of sites again, add images to one."""
+"""``anomalib-federated bank``: memory banks, from a site's to the global one."""
 
 from __future__ import annotations
 
@@ -7,8 +7,13 @@ from collections.abc import Sequence
 from anomalib_federated.cli.actions import run_action
 
 ACTIONS = {
+    "build": "build a site's bank into a file, for a site that is never online",
     "info": "tell what memory banks hold",
-    "merge": "make the global bank again out of the banks of sites, with or without some of them",
+    "verify": "tell whether files are valid memory banks, and what was agreed",
+    "merge": "put several banks into one file, such as those of a site's categories",
+    "aggregate": "make the global bank out of the banks of sites, with or without some of them",
+    "add": "take banks that came as files into a federation's folder",
+    "remove-site": "forget a site of a federation: its bank, and every trace in the global bank",
     "update": "add new images to the bank of a site, without the old ones",
 }
 """What each action does."""
@@ -20,5 +25,5 @@ def run(command: str, arguments: Sequence[str]) -> int:
         command,
         arguments,
         actions=ACTIONS,
-        description="Look at memory banks, merge those of sites again, add images to one.",
+        description="Memory banks, from a site's to the global one.",
     )

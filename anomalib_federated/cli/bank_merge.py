@@ -1,73 +1,26 @@
-"""``anomalib-federated bank merge``: the global bank again, out of the banks of sites."""
+"""``anomalib-federated bank merge``: several banks in one file, such as the categories of a site."""
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Sequence
-from pathlib import Path
 
-from jsonargparse import ArgumentParser
-from rich.console import Console
-
-from anomalib_federated import registry
-from anomalib_federated.bank import BankError, MemoryBank, describe
+from anomalib_federated.bank import MemoryBank, describe
 from anomalib_federated.cli.bank_table import print_bank
-from anomalib_federated.cli.logs import configure_logs
-from anomalib_federated.cli.plugin_option import PLUGIN, plugin_option
-from anomalib_federated.federation.merge import merge_site_banks
-
-STRATEGY = "federated_coreset"
+from anomalib_federated.federation.merge import in_order
 
 
 def run(command: str, arguments: Sequence[str]) -> int:
-    """Merge, save and describe the result."""
-    configure_logs()
-    options = _parser(command).parse_args(list(arguments))
-    banks = _load(options.files)
-    budget = {} if options.budget is None else {"budget": options.budget}
-    spec = plugin_option(options.strategy, default=STRATEGY)
-    strategy = registry.build("strategy", spec, seed=options.seed, **budget)
-    merged = merge_site_banks(banks, strategy, without=options.without)
-    output = merged.save(options.output)
-    print_bank(str(output), describe(merged))
-    if set(merged.categories) - set(merged.covering_radius):
-        Console().print("How well the new bank covers the sites' patches is not known until the sites measure it.")
-    return 0
-
-
-def _load(files: Sequence[str]) -> list[MemoryBank]:
-    """The banks of the files; one that does not go with those before it is refused by name."""
-    banks: dict[str, MemoryBank] = {}
-    origin: dict[str, str] = {}
-    for name in files:
-        bank = MemoryBank.load(name)
-        for site in bank.sites:
-            if site in origin:
-                msg = f"{origin[site]} and {name} are both of site '{site}'; give one bank of each site."
-                raise BankError(msg)
-            origin[site] = name
-        for first, other in list(banks.items())[:1]:
-            if differing := other.space.differences(bank.space):
-                msg = f"{first} and {name} were made by other settings: {differing}; build them with the same."
-                raise BankError(msg)
-        banks[name] = bank
-    return list(banks.values())
-
-
-def _parser(command: str) -> ArgumentParser:
-    parser = ArgumentParser(
+    """Put the banks below each other; the order of the files does not matter."""
+    parser = argparse.ArgumentParser(
         prog=f"anomalib-federated {command}",
-        description="Make the global bank again out of the banks that sites sent (federated/sites/ of a federation's "
-        "output). A site that is left out leaves no trace.",
+        description="Put memory banks below each other in one file, such as those of a site's categories; every row is "
+        "kept. The global bank of several sites is made by 'bank aggregate'.",
     )
-    parser.add_argument("files", nargs="+", type=str, metavar="FILE", help="bank of a site")
-    parser.add_argument("--without", nargs="+", type=str, default=[], metavar="SITE", help="sites to leave out")
-    parser.add_argument("--strategy", type=PLUGIN, default=STRATEGY, help="how site banks become one")
-    parser.add_argument(
-        "--budget",
-        type=int | float | dict[str, int | float] | None,
-        default=None,
-        help="rows per category, a share of the sites' rows, or {radius: R, rows: MOST}; if left out, the strategy's",
-    )
-    parser.add_argument("--seed", type=int, default=0, help="decides every random choice")
-    parser.add_argument("--output", type=Path, required=True, help="file to write")
-    return parser
+    parser.add_argument("files", nargs="+", metavar="FILE", help="memory bank")
+    parser.add_argument("--output", required=True, help="file to write")
+    options = parser.parse_args(arguments)
+    banks = sorted(map(MemoryBank.load, options.files), key=lambda bank: (bank.sites, bank.categories))
+    merged = in_order(MemoryBank.merge(banks))
+    print_bank(str(merged.save(options.output)), describe(merged))
+    return 0

@@ -11,8 +11,7 @@ from lightning import seed_everything
 from rich.console import Console
 
 from anomalib_federated import registry
-from anomalib_federated.backbones import Backbone
-from anomalib_federated.bank import BankError, FeatureSpace, MemoryBank, describe
+from anomalib_federated.bank import BankError, MemoryBank, describe
 from anomalib_federated.cli.bank_table import print_bank
 from anomalib_federated.cli.logs import configure_logs
 from anomalib_federated.cli.plugin_option import PLUGIN, plugin_option
@@ -85,7 +84,7 @@ def _check_one_site(bank: MemoryBank) -> None:
 
 def _site(bank: MemoryBank, data: AutoVI, *, weights: str | None) -> Site:
     """The bank's site with the new images."""
-    extractor = _extractor(bank.space, weights=weights)
+    extractor = PatchFeatureExtractor.of_space(bank.space, weights=weights)
     if differing := bank.space.differences(extractor.space):
         msg = f"The bank was made by other settings than can be had here: {differing}; give the same --weights."
         raise BankError(msg)
@@ -95,16 +94,6 @@ def _site(bank: MemoryBank, data: AutoVI, *, weights: str | None) -> Site:
         extractor=extractor,
         batch_size=data.train_batch_size,
         num_workers=data.num_workers,
-    )
-
-
-def _extractor(space: FeatureSpace, *, weights: str | None) -> PatchFeatureExtractor:
-    """The feature extractor of a bank's feature space."""
-    return PatchFeatureExtractor(
-        Backbone(space.backbone, layers=space.layers, weights=weights),
-        scales=space.layer_scales,
-        image_size=space.image_size,
-        keep_aspect_ratio=space.keep_aspect_ratio,
     )
 
 

@@ -12,8 +12,7 @@ from rich.table import Table
 
 from anomalib_federated import registry
 from anomalib_federated.cli.data_option import data_parser
-from anomalib_federated.cli.plugin_name import keep_names
-from anomalib_federated.cli.plugin_option import PLUGIN, plugin_option
+from anomalib_federated.cli.plugin_option import PLUGIN, keep_names, plugin_option
 from anomalib_federated.data.exploration import count_by_site, training_images
 from anomalib_federated.data.partition_file import Partition, to_json
 from anomalib_federated.files import write_file

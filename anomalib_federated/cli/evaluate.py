@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from anomalib_federated.bank import MemoryBank
 from anomalib_federated.cli.figures_table import print_figures
 from anomalib_federated.cli.logs import configure_logs
 from anomalib_federated.data import AutoVI
+from anomalib_federated.evaluation.experiments.methods import ExperimentError, check_name
 from anomalib_federated.evaluation.maps.writer import MapForm
 from anomalib_federated.evaluation.measuring.scoring import MAPS, score_source
 from anomalib_federated.evaluation.measuring.source import Source, source_of_maps, source_of_model
@@ -26,8 +26,6 @@ SOURCES = ("bank", "ckpt_path", "maps")
 
 SCORING = ("weights", "score", "num_neighbors", "false_alarm_rate")
 """Settings of the detector that its bank does not bring with it."""
-
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
 def run(command: str, arguments: Sequence[str]) -> int:
@@ -95,13 +93,15 @@ def _check(parser: ArgumentParser, options: Namespace) -> None:
     given = [name for name in SOURCES if options[name]]
     if len(given) != 1:
         parser.error(f"Give exactly one of --{', --'.join(SOURCES)}; given: {', '.join(given) or 'none'}.")
-    if not _NAME.fullmatch(options.method):
-        parser.error(f"--method names a folder, so it takes letters, digits and . _ - only, got {options.method!r}.")
+    try:
+        check_name(options.method)
+    except ExperimentError as error:
+        parser.error(str(error))
     if options.resamples < 0:
         parser.error(f"--resamples is {options.resamples}; give 0 or more.")
-    defaults = inspect.signature(FederatedPatchcore).parameters
     if options.maps and options.write_maps:
         parser.error("--write_maps writes the maps of a detector; with --maps they are there already.")
+    defaults = inspect.signature(FederatedPatchcore).parameters
     if not options.bank and (idle := [name for name in SCORING if options.model[name] != defaults[name].default]):
         parser.error(f"--model.{idle[0]} is a setting of a detector made from a --bank; leave it out.")
 

@@ -12,8 +12,7 @@ from rich.console import Console
 from anomalib_federated import registry
 from anomalib_federated.cli.logs import configure_logs
 from anomalib_federated.cli.memory_option import expand_memory
-from anomalib_federated.cli.plugin_name import keep_names
-from anomalib_federated.cli.plugin_option import PLUGIN, plugin_option
+from anomalib_federated.cli.plugin_option import PLUGIN, keep_names, plugin_option
 from anomalib_federated.cli.results_table import print_results
 from anomalib_federated.data import AutoVI
 from anomalib_federated.evaluation.experiments.federated_run import run_federated

@@ -10,6 +10,7 @@ from rich.table import Table
 
 from anomalib_federated.evaluation.figures import HEADLINES, Figures
 from anomalib_federated.evaluation.results import Result
+from anomalib_federated.evaluation.undefined import NOT_DEFINED
 
 
 def print_figures(results: Sequence[Result]) -> None:
@@ -40,6 +41,6 @@ def print_figures(results: Sequence[Result]) -> None:
 def _cell(figures: Figures, name: str) -> str:
     value = figures.headline(name)
     if value is None:
-        return "not defined"
+        return NOT_DEFINED
     interval = figures.intervals.get(name)
     return f"{value:.3f}" if interval is None else f"{value:.3f}\n[dim]{interval.low:.3f}-{interval.high:.3f}"

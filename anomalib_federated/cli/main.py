@@ -17,6 +17,8 @@ from anomalib_federated import __version__
 COMMANDS = {
     "demo": ("demo", "generate data, train centralised and federated, export, inspect a picture"),
     "federate": ("federate", "run a federation of several sites in this process, and score it"),
+    "agreement": ("agreement", "write what a deployed federation asks its sites for into a file"),
+    "app": ("app", "print where the Flower app lies, for 'flwr run'"),
     "experiment": ("experiment", "compare methods on categories and seeds, out of one YAML; resumable"),
     "evaluate": ("evaluate", "measure a bank, a checkpoint or a folder of anomaly maps by the AutoVI protocol"),
     "compare": ("compare", "compare methods with statistics that say what they can show"),
@@ -29,7 +31,8 @@ COMMANDS = {
     "predict": ("anomalib", "run a model on pictures"),
     "export": ("anomalib", "export a model to OpenVINO, ONNX or torch"),
     "inspect": ("inspect", "give verdicts on pictures with an exported model (needs no torch)"),
-    "bank": ("bank", "look at memory banks, merge them again, add images to one"),
+    "bank": ("bank", "look at memory banks, aggregate them, add images to one, forget a site"),
+    "status": ("status", "tell which sites are in a deployed federation, which are not, and why"),
     "plugins": ("plugins", "list the installed plugins"),
 }
 """Per command, the module beside this one whose ``run(command, arguments)`` does it, and what it does."""

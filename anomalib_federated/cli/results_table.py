@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from statistics import fmean
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
 from anomalib_federated.evaluation.results import Result, of_method
+from anomalib_federated.evaluation.undefined import mean, show
 
 FIGURES = {"image_auroc": "image AUROC", "average_precision": "AP", "auc_spro@0.05": "AUC-sPRO @0.05"}
 """The figures shown, by name, and their headings."""
@@ -36,13 +36,8 @@ def _cells(label: str, results: Sequence[Result]) -> list[str]:
     banks = [result.bank for result in results if result.bank is not None]
     return [
         label,
-        *(_mean([result.figures.headline(name) for result in results]) for name in FIGURES),
+        *(show(mean([result.figures.headline(name) for result in results])) for name in FIGURES),
         str(sum(bank.rows for bank in banks)),
-        _mean([bank.covering_radius for bank in banks]),
+        show(mean([bank.covering_radius for bank in banks])),
         f"{sum(bank.bytes_sent for bank in banks) / 1e6:.2f}",
     ]
-
-
-def _mean(values: Sequence[float | None]) -> str:
-    defined = [value for value in values if value is not None]
-    return f"{fmean(defined):.3f}" if len(defined) == len(values) else "not defined"

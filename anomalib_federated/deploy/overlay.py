@@ -6,15 +6,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
+from anomalib_federated.deploy.heat import colours, cover
 from anomalib_federated.deploy.verdict import Verdict
 
-# Blue to red with lightness that rises to yellow and falls again: reads in order, also for most colour-blind people.
-_STOPS = np.array([0.0, 0.3, 0.5, 0.75, 1.0])
-_COLOURS = np.array([(38, 58, 150), (48, 150, 190), (245, 215, 95), (240, 120, 40), (190, 15, 35)], dtype=np.float32)
 _GOOD = (22, 122, 66)
 _ANOMALOUS = (186, 24, 38)
 _BESIDE = (32, 32, 32)
-_STRONGEST = 0.6
 _SMALLEST_SIDE = 320
 _LONGEST_NAME = 40
 
@@ -44,11 +41,8 @@ def overlay(image: NDArray[np.uint8], verdict: Verdict) -> Image.Image:
 def _paint_heat(picture: Image.Image, anomaly_map: NDArray[np.float32]) -> Image.Image:
     heat = Image.fromarray(anomaly_map.astype(np.float32)).resize(picture.size, Image.Resampling.BILINEAR)
     score = np.clip(np.asarray(heat), 0, 1)
-    colour = np.stack([np.interp(score, _STOPS, channel) for channel in _COLOURS.T], axis=-1)
-    rise = np.clip((score - 0.3) / 0.4, 0, 1)
-    # Smoothstep: half of the strongest cover exactly at the threshold of 0.5.
-    alpha = (_STRONGEST * rise * rise * (3 - 2 * rise))[:, :, None]
-    mixed = (1 - alpha) * np.asarray(picture, dtype=np.float32) + alpha * colour
+    alpha = cover(score)[:, :, None]
+    mixed = (1 - alpha) * np.asarray(picture, dtype=np.float32) + alpha * colours(score)
     return Image.fromarray(np.rint(mixed).astype(np.uint8))
 
 

@@ -30,12 +30,17 @@ class SiteShare:
         images: Training images that it saw.
         patches: Patches of them.
         rows: Rows of the bank that are the site's.
+        bytes_up: Bytes that it sent for the bank and for measuring it, see :mod:`anomalib_federated.traffic`; 0 if
+            nothing had to be sent.
+        bytes_down: Bytes that it was sent.
     """
 
     site: str
     images: int
     patches: int
     rows: int
+    bytes_up: int
+    bytes_down: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,15 +51,23 @@ class BankFacts:
         rows: Its rows.
         bytes: Bytes of its rows.
         covering_radius: Largest distance of a training patch of any site to its nearest row; ``None`` if not measured.
-        bytes_sent: Bytes of bank that all sites together sent; 0 if nothing had to be sent.
         sites: What each site put in.
     """
 
     rows: int
     bytes: int
     covering_radius: float | None
-    bytes_sent: int
     sites: tuple[SiteShare, ...]
+
+    @property
+    def bytes_sent(self) -> int:
+        """Bytes that all sites together sent."""
+        return sum(site.bytes_up for site in self.sites)
+
+    @property
+    def bytes_received(self) -> int:
+        """Bytes that all sites together were sent."""
+        return sum(site.bytes_down for site in self.sites)
 
 
 @with_config(ConfigDict(extra="forbid", allow_inf_nan=False))

@@ -1,63 +1,109 @@
-"""The Flower client app: answers the server's two questions out of a :class:`Site`."""
+"""The Flower client app: answers the server's questions out of a :class:`Site`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import TypeAlias
 
 from flwr.app import ArrayRecord, ConfigRecord, Context, Message, MetricRecord, RecordDict
 from flwr.clientapp import ClientApp
+from flwr.clientapp.typing import Mod
 
 from anomalib_federated import messages
 from anomalib_federated.agreement import Agreement
+from anomalib_federated.bank import FeatureSpace
+from anomalib_federated.federation.scores import to_records
+from anomalib_federated.federation.scoring import ScorePictures, image_score_of
 from anomalib_federated.federation.site import Site
 
+SiteOf: TypeAlias = Callable[[Context, FeatureSpace], Site]
 
-def client_app(site_of: Callable[[Context], Site]) -> ClientApp:
+
+def client_app(site_of: SiteOf, *, score: ScorePictures | None = None, mods: Sequence[Mod] = ()) -> ClientApp:
     """Make the app.
 
     Args:
-        site_of: Gives the site of the node on which the app runs.
+        site_of: Gives the site of the node on which the app runs, for the feature space that the federation works in.
+        score: Scores a bank on the site's test pictures; without it, the site does not answer ``evaluate.metrics``.
+        mods: Flower mods around every answer, the outermost first.
 
     Returns:
         An app that answers ``train`` with the site's memory bank, ``train.candidates`` with the patches that some picks
-        leave farthest, and ``evaluate`` with how well the global bank covers the site's patches.
+        leave farthest, ``train.refine`` with more rows where the global bank leaves patches far away, ``evaluate`` with
+        how well the global bank covers the site's patches, and ``evaluate.metrics`` with figures of the global bank on
+        the site's test pictures.
     """
-    app = ClientApp()
+    app = ClientApp(mods=list(mods))
 
     @app.train()
     def train(message: Message, context: Context) -> Message:
-        site = site_of(context)
         agreement = Agreement.from_record(messages.record(message, messages.CONFIG, ConfigRecord), source="the server")
+        site = site_of(context, agreement.space)
         arrays = messages.bank_to_arrays(site.build_bank(agreement))
         return _reply(message, site, {messages.BANK: arrays})
 
     @app.train("candidates")
     def candidates(message: Message, context: Context) -> Message:
-        site = site_of(context)
         config = messages.record(message, messages.CONFIG, ConfigRecord)
+        agreement = Agreement.from_record(config, source="the server")
         arrays = messages.record(message, messages.BANK, ArrayRecord)
         picks = messages.bank_from_arrays(arrays, source="the server") if arrays else None
+        site = site_of(context, agreement.space)
         bank, bounds = site.candidates(
             picks,
-            Agreement.from_record(config, source="the server"),
+            agreement,
             count=messages.whole(config, messages.COUNT, source="the server"),
         )
         return _reply(
             message, site, {messages.BANK: messages.bank_to_arrays(bank), messages.BOUND: MetricRecord(dict(bounds))}
         )
 
+    @app.train("refine")
+    def refine(message: Message, context: Context) -> Message:
+        config = messages.record(message, messages.CONFIG, ConfigRecord)
+        agreement = Agreement.from_record(config, source="the server")
+        bank = messages.bank_from_arrays(messages.record(message, messages.BANK, ArrayRecord), source="the server")
+        site = site_of(context, agreement.space)
+        more, weights = site.refine(
+            bank,
+            agreement,
+            first=messages.share(config, messages.FIRST, source="the server"),
+            beyond=messages.share(config, messages.BEYOND, source="the server"),
+        )
+        arrays = messages.bank_to_arrays(more) if more else ArrayRecord()
+        return _reply(message, site, {messages.BANK: arrays, messages.WEIGHTS: MetricRecord(dict(weights))})
+
     @app.evaluate()
     def evaluate(message: Message, context: Context) -> Message:
-        site = site_of(context)
-        arrays = messages.record(message, messages.BANK, ArrayRecord)
-        covering = site.covering(messages.bank_from_arrays(arrays, source="the server"))
+        bank = messages.bank_from_arrays(messages.record(message, messages.BANK, ArrayRecord), source="the server")
+        site = site_of(context, bank.space)
+        covering = site.covering(bank)
         radius = MetricRecord({category: found.radius for category, found in covering.items()})
         weights = MetricRecord({category: found.weights.int().tolist() for category, found in covering.items()})
         return _reply(message, site, {messages.RADIUS: radius, messages.WEIGHTS: weights})
 
+    if score is not None:
+        _answer_metrics(app, site_of, score)
     return app
 
 
-def _reply(message: Message, site: Site, records: dict[str, ArrayRecord | MetricRecord]) -> Message:
+def _answer_metrics(app: ClientApp, site_of: SiteOf, score: ScorePictures) -> None:
+    """Have the app answer ``evaluate.metrics``."""
+
+    @app.evaluate("metrics")
+    def metrics(message: Message, context: Context) -> Message:
+        bank = messages.bank_from_arrays(messages.record(message, messages.BANK, ArrayRecord), source="the server")
+        rule = image_score_of(messages.record(message, messages.CONFIG, ConfigRecord), source="the server")
+        site = site_of(context, bank.space)
+        covering = site.covering(bank)
+        scores = {
+            category: replace(found, radius=covering[category].radius if category in covering else None)
+            for category, found in score(site, bank, rule).items()
+        }
+        return _reply(message, site, to_records(scores))
+
+
+def _reply(message: Message, site: Site, records: Mapping[str, ArrayRecord | MetricRecord]) -> Message:
     content = RecordDict({messages.SITE: messages.site_record(site.name), **records})
     return Message(content=content, reply_to=message)

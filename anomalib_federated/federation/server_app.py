@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from flwr.app import ArrayRecord, Context
 from flwr.serverapp import Grid, ServerApp
-from torch import Tensor
 
 from anomalib_federated import messages
 from anomalib_federated.agreement import Agreement
 from anomalib_federated.bank import MemoryBank
-from anomalib_federated.interfaces.strategy import BankStrategy
+from anomalib_federated.interfaces.strategy import BankStrategy, FederationError
+from anomalib_federated.traffic import TrafficBySite
 
 
 @dataclass(frozen=True)
@@ -22,13 +22,13 @@ class Federation:
 
     Attributes:
         bank: The global bank, with its covering radius and weights over all sites' patches.
-        bytes_sent: Per site and category, the bytes of bank that the site sent.
+        traffic: Per site and category, the bytes of all messages; see :mod:`anomalib_federated.traffic`.
         seconds: Wall time.
         site_banks: Per site, the bank that it sent.
     """
 
     bank: MemoryBank
-    bytes_sent: dict[str, dict[str, int]]
+    traffic: TrafficBySite
     seconds: float
     site_banks: dict[str, MemoryBank]
 
@@ -43,30 +43,23 @@ def run_federation(grid: Grid, strategy: BankStrategy, agreement: Agreement, *, 
         timeout: Seconds to wait for the sites in each exchange.
 
     Raises:
-        FederationError: If a site fails, does not answer in time or reports nonsense.
+        FederationError: If a site fails or does not answer in time.
         BankError: If a site's bank is not valid, not what was agreed, or does not fit the others.
-        MessageError: If a site's message lacks what was asked for.
+        MessageError: If a site's message lacks what was asked for, or reports nonsense.
     """
     began = time.perf_counter()
     config = agreement.to_record()
     result = strategy.start(grid, ArrayRecord(), num_rounds=strategy.rounds, timeout=timeout, train_config=config)
     bank = messages.bank_from_arrays(result.arrays, source="the strategy")
-    radius = result.evaluate_metrics_clientapp[max(result.evaluate_metrics_clientapp)]
-    measured = {name: value for name, value in radius.items() if isinstance(value, float)}
+    if strategy.measured is None:
+        msg = f"The strategy {type(strategy).__name__} ended before the sites measured its bank; allow more rounds."
+        raise FederationError(msg)
     return Federation(
-        bank=replace(bank, covering_radius=measured, weights=_measured_weights(bank, strategy)),
-        bytes_sent=strategy.bytes_received,
+        bank=strategy.measured.applied_to(bank),
+        traffic=strategy.traffic,
         seconds=time.perf_counter() - began,
         site_banks=strategy.banks_received,
     )
-
-
-def _measured_weights(bank: MemoryBank, strategy: BankStrategy) -> Tensor:
-    """How many patches of all sites each row stands for; beside its equals, a row stands at least for itself."""
-    weights = bank.weights.clone()
-    for number, category in enumerate(bank.categories):
-        weights[bank.row_category == number] = strategy.weights_measured[category].float().clamp_min(1)
-    return weights
 
 
 def server_app(

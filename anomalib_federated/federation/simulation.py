@@ -8,9 +8,11 @@ from pathlib import Path
 from flwr.app import Context
 
 from anomalib_federated.agreement import Agreement
+from anomalib_federated.bank import FeatureSpace
 from anomalib_federated.data import AutoVI
 from anomalib_federated.federation.client_app import client_app
 from anomalib_federated.federation.in_process_grid import InProcessGrid
+from anomalib_federated.federation.scoring import ScorePictures
 from anomalib_federated.federation.server_app import Federation, server_app
 from anomalib_federated.federation.site import Site
 from anomalib_federated.interfaces.partitioner import Partitioner, TrainingImage
@@ -68,6 +70,23 @@ def make_sites(
     ]
 
 
+def in_process_grid(sites: Sequence[Site], *, score: ScorePictures | None = None) -> InProcessGrid:
+    """A grid that reaches sites that live in this process; their nodes are numbered from 1 on, in the order given.
+
+    Args:
+        sites: The sites.
+        score: Scores a bank on a site's test pictures, if they are to answer ``evaluate.metrics``.
+    """
+    by_name = {site.name: site for site in sites}
+
+    def site_of(context: Context, space: FeatureSpace) -> Site:
+        del space  # the sites exist; each checks that it is theirs
+        return by_name[str(context.node_config["site"])]
+
+    app = client_app(site_of, score=score)
+    return InProcessGrid(app, {number: {"site": site.name} for number, site in enumerate(sites, start=1)})
+
+
 def simulate(sites: Sequence[Site], strategy: BankStrategy, agreement: Agreement) -> Federation:
     """Run a federation of sites that live in this process.
 
@@ -76,14 +95,7 @@ def simulate(sites: Sequence[Site], strategy: BankStrategy, agreement: Agreement
         strategy: Aggregates their banks.
         agreement: What they are asked for.
     """
-    by_name = {site.name: site for site in sites}
-
-    def site_of(context: Context) -> Site:
-        return by_name[str(context.node_config["site"])]
-
-    grid = InProcessGrid(
-        client_app(site_of), {number: {"site": site.name} for number, site in enumerate(sites, start=1)}
-    )
+    grid = in_process_grid(sites)
     results: list[Federation] = []
     server_app(strategy, agreement, deliver=results.append)(grid, grid.server_context)
     return results[0]

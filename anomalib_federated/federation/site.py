@@ -21,6 +21,7 @@ from anomalib_federated.covering import Covering, measure_covering
 from anomalib_federated.data.batches import batches
 from anomalib_federated.data.dataset import InspectionDataset
 from anomalib_federated.federation.frontier import Frontier
+from anomalib_federated.federation.refinement import more_rows
 from anomalib_federated.models.image_transform import image_transform
 from anomalib_federated.models.patch_collection import PatchCollection
 from anomalib_federated.models.patch_features import PatchFeatureExtractor
@@ -67,6 +68,7 @@ class Site:
         self.store_dtype = store_dtype
         self._patches: PatchCollection | None = None
         self._frontier: Frontier | None = None
+        self._built: tuple[Agreement, MemoryBank] | None = None
 
     @property
     def transform(self) -> Transform:
@@ -74,7 +76,7 @@ class Site:
         return image_transform(self.extractor.space)
 
     def build_bank(self, agreement: Agreement) -> MemoryBank:
-        """Select this site's rows.
+        """Select this site's rows; asked for the same once more, it gives the bank that it built before.
 
         Args:
             agreement: How.
@@ -87,12 +89,21 @@ class Site:
             PluginError: If the coreset plugin is not installed here, or does not take the arguments agreed.
         """
         self._check_space(agreement.space)
+        if self._built is not None and self._built[0] == agreement:
+            return self._built[1]
         spec = {"class_path": agreement.coreset, "init_args": agreement.coreset_args}
         coreset = registry.build("coreset", spec, budget=agreement.budget)
-        dtype: torch.dtype = getattr(torch, agreement.dtype)
-        return self.patches().build_bank(
-            coreset, method=agreement.coreset, site=self.name, seed=agreement.seed, dtype=dtype
+        bank = agreement.rounded(
+            self.patches().build_bank(
+                coreset,
+                method=agreement.coreset,
+                site=self.name,
+                seed=agreement.seed,
+                dtype=agreement.features_dtype,
+            )
         )
+        self._built = agreement, bank
+        return bank
 
     def covering(self, bank: MemoryBank) -> dict[str, Covering]:
         """How well a bank covers this site's patches, per category that both have.
@@ -123,10 +134,33 @@ class Site:
         self._check_space(agreement.space)
         if self._frontier is None:
             self._frontier = Frontier(self.patches(), self.name)
-        dtype: torch.dtype = getattr(torch, agreement.dtype)
-        return self._frontier.candidates(
-            picks, count=count, budget=Budget.of(agreement.budget), seed=agreement.seed, dtype=dtype
+        bank, bounds = self._frontier.candidates(
+            picks,
+            count=count,
+            budget=Budget.of(agreement.budget),
+            seed=agreement.seed,
+            dtype=agreement.features_dtype,
         )
+        return agreement.rounded(bank), bounds
+
+    def refine(
+        self, bank: MemoryBank, agreement: Agreement, *, first: float, beyond: float
+    ) -> tuple[MemoryBank | None, dict[str, list[int]]]:
+        """More rows, where the federation's bank leaves this site's patches far away, see :func:`more_rows`.
+
+        Args:
+            bank: The global bank, with its covering radius.
+            agreement: How; its budget is for all rows that the site sends.
+            first: Share of that budget that was for the rows which the site sent before.
+            beyond: Share of the bank's covering radius beyond which a patch is far away.
+
+        Raises:
+            BankError: If this site's settings give another feature space than agreed, or the bank was not measured.
+        """
+        self._check_space(bank.space)
+        sent = self.build_bank(agreement.part(first))
+        more, weights = more_rows(self.patches(), sent, bank, beyond=beyond, budget=Budget.of(agreement.budget))
+        return agreement.rounded(more) if more else None, weights
 
     def patches(self) -> PatchCollection:
         """This site's patch features; at the first call, those that are not stored yet are extracted.
@@ -156,7 +190,7 @@ class Site:
         """Let go of the patch features; if they lie in a temporary folder, it is removed."""
         if self._patches is not None:
             self._patches.close()
-            self._patches = self._frontier = None
+            self._patches = self._frontier = self._built = None
 
     def _covering(self, bank: MemoryBank) -> Covering:
         rows = self.patches().rows(bank.categories[0], picks=len(bank))

@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import logging
 from abc import abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
-import torch
 from flwr.app import ArrayRecord, ConfigRecord, Message, MessageType, MetricRecord, RecordDict
 from flwr.serverapp import Grid
 from flwr.serverapp.strategy import Strategy
-from torch import Tensor
 
-from anomalib_federated import messages
+from anomalib_federated import messages, traffic
 from anomalib_federated.agreement import Agreement
 from anomalib_federated.bank import BankError, MemoryBank
+from anomalib_federated.measured import Measured
+from anomalib_federated.messages import MessageError
+from anomalib_federated.replies import failure_of, site_bank, site_covering
+from anomalib_federated.traffic import TrafficBySite
 
 logger = logging.getLogger(__name__)
 
@@ -34,22 +36,35 @@ class BankStrategy(Strategy):
         seed: Decides every random choice of the aggregation.
 
     Attributes:
-        bytes_received: Per site and category, the bytes of bank that arrived in the last round.
         banks_received: Per site, the bank that arrived in the last round: kept so that they can be merged again, with
             other settings or without a site.
+        keeps_site_banks: Whether they can; false if what arrives are no banks that stand for a site's patches.
+        measured: What the sites measured of the global bank; ``None`` before they did.
+        minimum_share: Of an equal part of the rows that are kept of a category, what every site that sent rows of it
+            surely keeps, rounded down, or all that it sent; 0 promises nothing.
         rounds: Exchanges of rows that a federation takes.
-        weights_measured: Per category, how many patches of all sites have each row of the global bank as their nearest.
+        traffic: Per site and category, the bytes of all rounds; see :mod:`anomalib_federated.traffic`.
     """
 
     rounds = 1
+    keeps_site_banks: bool = True
+    minimum_share: float = 0.0
 
     def __init__(self, *, seed: int = 0) -> None:
         self.seed = seed
-        self.bytes_received: dict[str, dict[str, int]] = {}
         self.banks_received: dict[str, MemoryBank] = {}
-        self.weights_measured: dict[str, Tensor] = {}
-        self._asked: list[int] = []
         self._agreement: Agreement | None = None
+        self.begin()
+
+    def begin(self) -> None:
+        """Forget the federation before; :meth:`configure_train` calls this in its first round."""
+        self.measured: Measured | None = None
+        self.traffic: TrafficBySite = {}
+        self._asked: dict[int, RecordDict] = {}  # per node id
+        self._registered: dict[int, str] = {}  # name per node id, of nodes that the operator named
+        self._sites: dict[int, str] = {}  # per node id
+        self._held: dict[str, set[str]] = {}  # categories per site
+        self._rows: dict[str, int] = {}  # of the bank that is being measured, per category
 
     @abstractmethod
     def aggregate(self, banks: Sequence[MemoryBank]) -> MemoryBank:
@@ -81,8 +96,10 @@ class BankStrategy(Strategy):
 
     def summary(self) -> None:
         """Log the strategy's name and settings."""
-        hidden = ("_", "bytes_", "banks_", "weights_")
-        settings = {name: value for name, value in vars(self).items() if not name.startswith(hidden)}
+        results = ("banks_received", "measured", "traffic")
+        settings = {
+            name: value for name, value in vars(self).items() if not name.startswith("_") and name not in results
+        }
         logger.info("Strategy %s with %s", type(self).__name__, settings)
 
     def configure_train(
@@ -94,7 +111,8 @@ class BankStrategy(Strategy):
             FederationError: If no node is connected.
             MessageError: If ``config`` holds no agreement.
         """
-        del server_round
+        if server_round == 1:
+            self.begin()
         self.agree(config)
         return self._to_all_nodes(MessageType.TRAIN, arrays, config, grid)
 
@@ -104,14 +122,14 @@ class BankStrategy(Strategy):
         """Validate the banks that came and aggregate them.
 
         Raises:
-            FederationError: If a node failed or did not answer, or a site sent rows of others.
+            FederationError: If a node failed or did not answer.
             BankError: If a bank is not valid, or not what was agreed.
-            MessageError: If a message lacks a record.
+            MessageError: If a message lacks a record, or a site sent rows of others.
         """
         del server_round
         banks = self.receive(replies)
         merged = self.merge(banks)
-        total = sum(sum(categories.values()) for categories in self.bytes_received.values())
+        total = sum(each.up for categories in self.traffic.values() for each in categories.values())
         logger.info("%d sites sent %d rows in %d bytes; the global bank has %d rows.",
                     len(banks), sum(map(len, banks)), total, len(merged))  # fmt: skip
         return messages.bank_to_arrays(merged), MetricRecord({"bytes": total, "rows": len(merged)})
@@ -134,97 +152,111 @@ class BankStrategy(Strategy):
             One bank per site, in the order of the sites' names.
 
         Raises:
-            FederationError: If nothing was agreed yet, a node failed or did not answer, or a site sent rows of others.
+            FederationError: If nothing was agreed yet, or a node failed or did not answer.
             BankError: If a bank is not valid, or not what was agreed.
-            MessageError: If a message lacks a record.
+            MessageError: If a message lacks a record, or a site sent rows of others.
         """
         if self._agreement is None:
             msg = "Nothing was agreed with the sites yet; call configure_train first."
             raise FederationError(msg)
-        banks, self.banks_received, self.bytes_received = [], {}, {}
+        banks, self.banks_received = [], {}
         for site, reply in self._by_site(replies):
-            arrays = messages.record(reply, messages.BANK, ArrayRecord)
-            bank = messages.bank_from_arrays(arrays, source=f"site '{site}'", max_bytes=self._agreement.max_bytes)
-            if bank.sites != (site,):
-                msg = f"Site '{site}' sent rows that it says are of {', '.join(bank.sites)}."
-                raise FederationError(msg)
-            self._agreement.check(bank)
+            bank = site_bank(reply, self._agreement).bank
             banks.append(bank)
             self.banks_received[site] = bank
-            self.bytes_received[site] = messages.bytes_by_category(arrays)
+            self._sites[reply.metadata.src_node_id] = site
+            self._held.setdefault(site, set()).update(bank.categories)
+            self._count(site, reply, bank.categories)
         return banks
 
     def configure_evaluate(
         self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
     ) -> Iterable[Message]:
-        """Send the global bank to every node, to measure how well it covers the node's patches."""
-        del server_round
-        return self._to_all_nodes(MessageType.EVALUATE, arrays, config, grid)
+        """Send each site the categories of the global bank that it contributed to, to measure how well it covers them.
+
+        Raises:
+            BankError: If ``arrays`` hold no valid bank.
+        """
+        del server_round, grid
+        bank = messages.bank_from_arrays(arrays, source="the strategy")
+        self._rows = {category: len(bank.for_category(category)) for category in bank.categories}
+        return self._to_holders(MessageType.EVALUATE, arrays, config)
 
     def aggregate_evaluate(self, server_round: int, replies: Iterable[Message]) -> MetricRecord | None:
         """The covering radius per category over all sites: the largest that any site measured.
 
         Raises:
-            FederationError: If a node failed or did not answer, or a site did not measure exactly what it sent rows of.
-            MessageError: If a message lacks a record.
+            FederationError: If a node failed or did not answer.
+            MessageError: If a message lacks a record, or a site did not measure exactly what it sent rows of.
         """
         del server_round
-        radius: dict[str, float] = {}
-        self.weights_measured = {}
-        named = self._by_site(replies)
-        if [site for site, _ in named] != sorted(self.bytes_received):
-            msg = f"Other sites measured the bank ({', '.join(site for site, _ in named)}) than made it."
-            raise FederationError(msg)
-        for site, reply in named:
-            measured = messages.record(reply, messages.RADIUS, MetricRecord)
-            for category, value in measured.items():
-                known = category in self.bytes_received[site]
-                if not known or not isinstance(value, float) or not 0 <= value < float("inf"):
-                    msg = f"Site '{site}' reports {value!r} as covering radius of '{category}'."
-                    raise FederationError(msg)
-                radius[category] = max(value, radius.get(category, 0.0))
-                self._count(site, category, messages.record(reply, messages.WEIGHTS, MetricRecord).get(category))
-            if missing := sorted(set(self.bytes_received[site]) - set(measured)):
-                msg = f"Site '{site}' sent rows of {', '.join(missing)}, but reports no covering radius of them."
-                raise FederationError(msg)
-        return MetricRecord(dict(radius))
+        if not self._asked:
+            return None
+        answers = {}
+        for site, reply in self._by_site(replies):
+            rows = {name: self._rows[name] for name in self._held[site] & self._rows.keys()}
+            answers[site] = site_covering(reply, rows)
+            self._count(site, reply, rows)
+        self.measured = Measured.of(answers)
+        return MetricRecord(dict(self.measured.radius))
 
-    def _count(self, site: str, category: str, counts: object) -> None:
-        """Add up how many of a site's patches each row of the global bank stands for."""
-        if not isinstance(counts, list) or not all(isinstance(each, int) and each >= 0 for each in counts):
-            msg = f"Site '{site}' does not say how many patches each row of '{category}' stands for."
-            raise FederationError(msg)
-        before = self.weights_measured.get(category)
-        if before is not None and len(before) != len(counts):
-            msg = f"Site '{site}' counts patches of {len(counts)} rows of '{category}', others of {len(before)}."
-            raise FederationError(msg)
-        added = torch.tensor(counts, dtype=torch.float64)
-        self.weights_measured[category] = added if before is None else before + added
+    @property
+    def nodes(self) -> dict[str, int]:
+        """Node id of each site that answered."""
+        return {site: node for node, site in sorted(self._sites.items())}
+
+    def _count(self, site: str, reply: Message, categories: Collection[str]) -> None:
+        """Add up what a question and its answer cost."""
+        question = self._asked.get(reply.metadata.src_node_id, RecordDict())
+        traffic.add(self.traffic, site, traffic.of_exchange(question, reply.content, categories))
 
     def _to_all_nodes(self, kind: str, arrays: ArrayRecord, config: ConfigRecord, grid: Grid) -> list[Message]:
-        self._asked = sorted(grid.get_node_ids())
-        if not self._asked:
+        """The same message to every node that is connected."""
+        nodes = sorted(grid.get_node_ids())
+        self._registered = {node.node_id: node.name for node in grid.get_nodes() if node.name}
+        if not nodes:
             msg = "No site is connected, so there is nothing to aggregate."
             raise FederationError(msg)
         content = RecordDict({messages.BANK: arrays, messages.CONFIG: config})
-        return [Message(content=content, dst_node_id=node_id, message_type=kind) for node_id in self._asked]
+        return self._ask(kind, dict.fromkeys(nodes, content))
+
+    def _to_holders(self, kind: str, arrays: ArrayRecord, config: ConfigRecord) -> list[Message]:
+        """To each node that answered before, those categories of a bank that its site sent rows of, if any."""
+        contents = {}
+        for node, site in sorted(self._sites.items()):
+            own = ArrayRecord({name: arrays[name] for name in sorted(self._held[site] & set(arrays))})
+            if own:
+                contents[node] = RecordDict({messages.BANK: own, messages.CONFIG: config})
+        return self._ask(kind, contents)
 
     def _to_nobody(self) -> list[Message]:
         """No message in this exchange."""
-        self._asked = []
-        return []
+        return self._ask("", {})
 
-    def _by_site(self, replies: Iterable[Message]) -> list[tuple[str, Message]]:
+    def _ask(self, kind: str, contents: Mapping[int, RecordDict]) -> list[Message]:
+        """Messages, noted so that the replies can be held against them."""
+        self._asked = dict(contents)
+        return [Message(content, dst_node_id=node, message_type=kind) for node, content in contents.items()]
+
+    def _by_site(self, answers: Iterable[Message]) -> list[tuple[str, Message]]:
         """Replies with their site's name, in the order of names: arrival order must not matter."""
-        replies, named = list(replies), []
-        if silent := sorted(set(self._asked) - {reply.metadata.src_node_id for reply in replies}):
+        answers, named = list(answers), []
+        if silent := sorted(set(self._asked) - {reply.metadata.src_node_id for reply in answers}):
             msg = f"{len(silent)} of {len(self._asked)} nodes did not answer in time: {', '.join(map(str, silent))}."
             raise FederationError(msg)
-        for reply in replies:
-            if reply.has_error():
-                # A node's words may hold escape codes.
-                reason = ascii((reply.error.reason or "it does not say why")[:500])[1:-1]
-                msg = f"Node {reply.metadata.src_node_id} failed: {reason}"
-                raise FederationError(msg)
-            named.append((messages.site_name(reply), reply))
+        for reply in answers:
+            if failure := failure_of(reply):
+                raise FederationError(failure)
+            named.append((self._site_of(reply), reply))
         return sorted(named, key=lambda pair: pair[0])
+
+    def _site_of(self, reply: Message) -> str:
+        """The site that a node speaks for: in all rounds the same, and of the name under which it is registered."""
+        site, node = messages.site_name(reply), reply.metadata.src_node_id
+        if (name := self._registered.get(node, site)) != site:
+            msg = f"Node {node} answers as site '{site}', but is registered as {name[:200]!a}; set its site right."
+            raise MessageError(msg)
+        if self._sites.get(node, site) != site:
+            msg = f"Node {node} answers as site '{site}', but was '{self._sites[node]}' before."
+            raise MessageError(msg)
+        return site

@@ -57,6 +57,25 @@ class PatchFeatureExtractor(nn.Module):
             dim=sum(backbone.channels),
         )
 
+    @classmethod
+    def of_space(cls, space: FeatureSpace, *, weights: str | None = None) -> PatchFeatureExtractor:
+        """The extractor that a feature space describes.
+
+        Args:
+            space: All that decides the features. Whether the weights are those that it names is left to the caller.
+            weights: File of the backbone's weights; ``None`` takes the packaged ones, else timm's hub.
+
+        Raises:
+            BackboneError: If the backbone or its weights cannot be had.
+            ValueError: If the space is impossible.
+        """
+        return cls(
+            Backbone(space.backbone, layers=space.layers, weights=weights),
+            scales=space.layer_scales,
+            image_size=space.image_size,
+            keep_aspect_ratio=space.keep_aspect_ratio,
+        )
+
     def forward(self, images: Tensor) -> Tensor:
         """Extract features.
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import permutations
@@ -80,16 +82,51 @@ def equal_rows_of_two_sites_are_no_trouble(plugin: Plugin) -> None:
 
 
 def no_patch_is_forgotten(plugin: Plugin) -> None:
-    """Rows that are kept also stand for those dropped: no category's total weight falls, nor does it double."""
+    """Rows that are kept also stand for those dropped: no category's total weight changes."""
     banks = _banks()
     merged = plugin().merge(banks)
     for category in merged.categories:
         sent = sum(float(bank.for_category(category).weights.sum()) for bank in banks if category in bank.categories)
         found = float(merged.for_category(category).weights.sum())
-        assert 0.9999 * sent <= found <= 2.0001 * sent, (
-            f"the weights of '{category}' must sum to the {sent:.0f} patches that the sites' rows stand for "
-            f"(up to twice, where rows are equal), got {found:.6g}"
+        assert math.isclose(found, sent, rel_tol=1e-4), (
+            f"the weights of '{category}' must sum to the {sent:.0f} patches that the sites' rows stand for, "
+            f"got {found:.6g}"
         )
+
+
+def rows_beside_which_none_is_dropped_keep_their_weights(plugin: Plugin) -> None:
+    """One site, all of whose rows are kept: each stands for what it stood for."""
+    bank = _banks()[1]
+    merged = plugin().merge([bank])
+    if len(merged) == len(bank):
+        expected = dict(zip(_rows(bank), bank.weights.tolist(), strict=True))
+        found = dict(zip(_rows(merged), merged.weights.tolist(), strict=True))
+        assert found == expected, "where all rows of the only bank are kept, each must keep its weight"
+
+
+def every_site_is_accounted_for(plugin: Plugin) -> None:
+    """What each site saw of each category is on record, also where none of its rows is kept."""
+    banks = _banks()
+    sent = {(item.site, item.category): (item.images, item.patches) for bank in banks for item in bank.contributions}
+    merged = plugin().merge(banks)
+    found = {(item.site, item.category): (item.images, item.patches) for item in merged.contributions}
+    assert found == sent, f"the contributions must be those of the sites, {sorted(sent)}, got {sorted(found)}"
+
+
+def declared_minimum_shares_are_kept(plugin: Plugin) -> None:
+    """Every site keeps ``minimum_share`` of an equal part of a category's rows, or all that it sent."""
+    strategy, banks = plugin(), _banks()
+    merged = strategy.merge(banks)
+    for category in merged.categories:
+        rows = Counter(site for _, site, of in _rows(merged) if of == category)
+        sent = {bank.sites[0]: len(bank.for_category(category)) for bank in banks if category in bank.categories}
+        part = rows.total() // len(sent)
+        for site, most in sent.items():
+            least = min(most, math.floor(strategy.minimum_share * part))
+            assert rows[site] >= least, (
+                f"of {rows.total()} rows of '{category}', site '{site}' must keep {least}, since the strategy's "
+                f"minimum_share is {strategy.minimum_share}; it keeps {rows[site]}"
+            )
 
 
 def the_banks_stay_unchanged(plugin: Plugin) -> None:
@@ -136,6 +173,9 @@ CHECKS = (
     one_bank_gives_rows_of_that_bank,
     equal_rows_of_two_sites_are_no_trouble,
     no_patch_is_forgotten,
+    rows_beside_which_none_is_dropped_keep_their_weights,
+    every_site_is_accounted_for,
+    declared_minimum_shares_are_kept,
     no_bank_at_all_is_refused,
     a_site_that_comes_twice_is_refused,
     differing_feature_spaces_are_refused,

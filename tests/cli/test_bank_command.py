@@ -74,25 +74,25 @@ def test_info_refuses_what_is_no_bank(files: list[str], tmp_path: Path, capsys: 
     assert f"anomalib-federated bank: {cut} is not a valid memory bank" in last_line(capsys)
 
 
-# --- merge ----------------------------------------------------------------------------------------------------------
+# --- aggregate ------------------------------------------------------------------------------------------------------
 
 
-def test_merge_without_a_site_is_as_if_it_had_never_been(
+def test_aggregate_without_a_site_is_as_if_it_had_never_been(
     files: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     without, never, whole = (str(tmp_path / name) for name in ("without", "never", "whole"))
-    assert main(["bank", "merge", *reversed(files), "--without", "b", "--budget=7", f"--output={without}"]) == 0
+    assert main(["bank", "aggregate", *reversed(files), "--without", "b", "--budget=7", f"--output={without}"]) == 0
     assert "not measured" in capsys.readouterr().out
-    assert main(["bank", "merge", files[0], files[2], "--budget=7", f"--output={never}"]) == 0
-    assert main(["bank", "merge", *files, "--strategy.init_args.budget=7", f"--output={whole}"]) == 0
+    assert main(["bank", "aggregate", files[0], files[2], "--budget=7", f"--output={never}"]) == 0
+    assert main(["bank", "aggregate", *files, "--strategy.init_args.budget=7", f"--output={whole}"]) == 0
     assert MemoryBank.load(without).digest == MemoryBank.load(never).digest != MemoryBank.load(whole).digest
     assert MemoryBank.load(without).sites == ("a", "c")
     assert len(MemoryBank.load(whole)) == 7 + 5
 
 
-def test_merge_takes_other_strategies(files: list[str], tmp_path: Path) -> None:
+def test_aggregate_takes_other_strategies(files: list[str], tmp_path: Path) -> None:
     output = str(tmp_path / "all")
-    assert main(["bank", "merge", *files, "--strategy=concatenate", f"--output={output}"]) == 0
+    assert main(["bank", "aggregate", *files, "--strategy=concatenate", f"--output={output}"]) == 0
     assert len(MemoryBank.load(output)) == 3 * 16 + 5
 
 
@@ -109,7 +109,7 @@ def test_merge_takes_other_strategies(files: list[str], tmp_path: Path) -> None:
         ("ab", ["--budget=0"], "budget is 0"),
     ],
 )
-def test_merge_refuses_in_one_sentence(
+def test_aggregate_refuses_in_one_sentence(
     files: list[str],
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
@@ -122,14 +122,78 @@ def test_merge_refuses_in_one_sentence(
     example_bank(dim=4, site="o").save(folder / "o.safetensors")
     paths = [str(folder / f"{site}.safetensors") for site in sites]
     output = tmp_path / "out.safetensors"
-    assert main(["bank", "merge", *paths, *options, f"--output={output}"]) == 1
+    assert main(["bank", "aggregate", *paths, *options, f"--output={output}"]) == 1
     line = last_line(capsys)
     assert line.startswith("anomalib-federated bank: ")
     assert re.search(message, line), line
     assert not output.exists()
 
 
-@pytest.mark.parametrize("arguments", [["bank"], ["bank", "--help"], ["bank", "inform"], ["bank", "merge", "--help"]])
+# --- merge ----------------------------------------------------------------------------------------------------------
+
+
+def test_merge_puts_a_sites_categories_into_one_file_whatever_the_order(files: list[str], tmp_path: Path) -> None:
+    nut = example_bank(rows=5, site="a", category="nut", seed=9)
+    paths = [files[0], str(nut.save(tmp_path / "nut"))]
+    for name, order in {"one": paths, "two": paths[::-1]}.items():
+        assert main(["bank", "merge", *order, "--output", str(tmp_path / name)]) == 0
+    assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
+    merged = MemoryBank.load(tmp_path / "one")
+    assert (merged.sites, merged.categories) == (("a",), ("nut", "screw"))
+    assert merged.for_category("nut").digest == nut.digest
+    assert merged.for_category("screw").digest == MemoryBank.load(files[0]).digest
+
+
+def test_merge_keeps_every_row_of_several_sites(files: list[str], tmp_path: Path) -> None:
+    assert main(["bank", "merge", *reversed(files), "--output", str(tmp_path / "all")]) == 0
+    assert main(["bank", "aggregate", *files, "--strategy=concatenate", f"--output={tmp_path / 'union'}"]) == 0
+    assert (tmp_path / "all").read_bytes() == (tmp_path / "union").read_bytes()
+
+
+def test_merge_refuses_the_same_rows_twice(
+    files: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["bank", "merge", files[0], files[0], "--output", str(tmp_path / "out")]) == 1
+    assert "site 'a' contributes category 'screw' twice" in last_line(capsys)
+    assert not (tmp_path / "out").exists()
+
+
+# --- verify ---------------------------------------------------------------------------------------------------------
+
+
+def test_verify_tells_of_each_file(files: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    cut = tmp_path / "cut"
+    cut.write_bytes(Path(files[0]).read_bytes()[:-1])
+    assert main(["bank", "verify", *files]) == 0
+    digest = MemoryBank.load(files[2]).digest
+    assert capsys.readouterr().out.splitlines()[2] == f"{files[2]}: valid, 21 rows of c, digest {digest}"
+    assert main(["bank", "verify", str(cut), files[0], str(tmp_path / "absent")]) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith(f"{cut}: refused. {cut} is not a valid memory bank")
+    assert lines[1].startswith(f"{files[0]}: valid, 16 rows of a")
+    assert "There is no memory bank at" in lines[2]
+
+
+def test_verify_holds_banks_to_an_agreement(
+    files: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "agreement.json"
+    path.write_text(Agreement(space=example_bank().space, dtype="float32", budget=10).to_json())
+    small = str(example_bank(rows=10, site="d").save(tmp_path / "d"))
+    both = str(MemoryBank.merge([MemoryBank.load(small), example_bank(rows=4, site="e")]).save(tmp_path / "both"))
+    assert main(["bank", "verify", files[0], small, both, f"--agreement={path}"]) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert "refused. The bank of site 'a' holds 16 rows of category 'screw', but at most 10 were agreed." in lines[0]
+    assert lines[1].startswith(f"{small}: valid, ")
+    assert "refused. It holds rows of several sites (d, e)" in lines[2]
+    path.write_text('{"space": 1}')
+    assert main(["bank", "verify", small, f"--agreement={path}"]) == 1
+    assert f"The agreement from {path} cannot be used" in last_line(capsys)
+
+
+@pytest.mark.parametrize(
+    "arguments", [["bank"], ["bank", "--help"], ["bank", "inform"], ["bank", "aggregate", "--help"]]
+)
 def test_help(arguments: list[str]) -> None:
     with pytest.raises(SystemExit) as exit_info:
         main(arguments)

@@ -124,7 +124,7 @@ def test_the_table_shows_figures_with_their_intervals(
         (["--bank=a", "--maps=b"], "given: bank, maps"),
         (["--maps=b", "--write_maps=npy"], "there already"),
         (["--maps=b", "--model.score=max"], "--model.score is a setting"),
-        (["--maps=b", "--method=a/b"], "--method names a folder"),
+        (["--maps=b", "--method=a/b"], "The method 'a/b' names a folder"),
         (["--maps=b", "--resamples=-1"], "give 0 or more"),
     ],
 )

@@ -152,7 +152,7 @@ def test_a_cell_of_other_settings_is_refused(
 @pytest.mark.parametrize(
     ("methods", "problem"),
     [
-        ({"a/b": {}}, "cannot name a folder"),
+        ({"a/b": {}}, "'a/b' names a folder; use letters"),
         ({"a": {"partitoner": "iid"}}, "has no setting 'partitoner'"),
         ({"a": {"strategy": "concatenate"}}, "has no partitioner"),
         ({"a": {"model": {"buget": 3}}}, "changes the model's 'buget'"),

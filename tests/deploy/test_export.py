@@ -17,7 +17,7 @@ from anomalib_federated.deploy import export
 from anomalib_federated.deploy.export import ExportError, export_openvino
 from anomalib_federated.deploy.station import Station, read_image
 from anomalib_federated.evaluation.experiments.training import train_centralised
-from anomalib_federated.evaluation.measuring.evaluate import calibrate
+from anomalib_federated.evaluation.measuring.calibrate import calibrate
 from anomalib_federated.models import FederatedPatchcore
 
 

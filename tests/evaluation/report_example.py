@@ -90,8 +90,15 @@ def _scored(data: Path, category: str, rng: np.random.Generator, *, strength: fl
 def _result(method: str, category: str, seed: int, figures: Figures) -> Result:
     pooled = method == "centralised"
     shares = [
-        SiteShare(site=site, images=n, patches=784 * n, rows=(3 if pooled else 5) * n + 40)
-        for site, n in zip(SITES, (60, 25, 15), strict=True)
+        SiteShare(
+            site=site,
+            images=n,
+            patches=784 * n,
+            rows=rows,
+            bytes_up=0 if pooled else 2 * 640 * rows,
+            bytes_down=0 if pooled else 640 * 620,
+        )
+        for site, n, rows in zip(SITES, (60, 25, 15), (220, 115, 91) if pooled else (340, 165, 115), strict=True)
     ]
     rows = sum(share.rows for share in shares)
     return Result(
@@ -103,7 +110,6 @@ def _result(method: str, category: str, seed: int, figures: Figures) -> Result:
             rows=rows,
             bytes=640 * rows,
             covering_radius=0.41,
-            bytes_sent=0 if pooled else 2 * 640 * rows,
             sites=tuple(shares),
         ),
         settings={

@@ -247,7 +247,7 @@ def test_what_cannot_be_compared_is_refused_with_what_there_is() -> None:
         compare([*results, made_result("federated", "nut", 0.3)])
     with pytest.raises(ValueError, match=r"auc_spro@0\.05 of federated on wire with seed 0 is nan"):
         compare([*results, made_result("federated", "wire", float("nan"))])
-    with pytest.raises(ValueError, match="no results to compare"):
+    with pytest.raises(ValueError, match="no results; evaluate a model first"):
         compare([])
 
 

@@ -175,21 +175,20 @@ def test_the_best_of_a_column_is_marked_and_ties_are_too() -> None:
         result("c", "nut", 0.899),
         result("a", "bolt", None),
         result("b", "bolt", 0.2),
-        result("c", "bolt", None),
     ]
-    table = next(own for own in figure_tables(results, ("a", "b", "c"), first="image_auroc"))
+    table = next(own for own in figure_tables(results, baseline="a", first="image_auroc"))
     shown = {method: [(cell.value, cell.best) for cell in cells] for method, cells in table.rows}
     assert shown == {  # bolt, nut, mean
-        "a": [("not defined", False), ("0.900", True), ("not defined", False)],
+        "a": [("not defined", False), ("0.900", True), ("incomplete", False)],
         "b": [("0.200", False), ("0.900", True), ("0.550", False)],
-        "c": [("not defined", False), ("0.899", False), ("not defined", False)],
+        "c": [("not run", False), ("0.899", False), ("incomplete", False)],
     }
-    assert table.rows[0][1][1].spread == "0.800 to 0.910"
+    assert table.rows[0][1][1].spread == "[0.800, 0.910]"
     assert table.rows[0][1][0].spread == ""
 
 
 def test_figures_that_are_nowhere_defined_have_no_table() -> None:
-    names = [table.name for table in figure_tables([result("a", "nut", 0.5)], ("a",), first="image_auroc")]
+    names = [table.name for table in figure_tables([result("a", "nut", 0.5)], baseline="a", first="image_auroc")]
     assert names == ["image_auroc", "auc_spro@0.05"]
 
 
@@ -308,20 +307,25 @@ def test_groups_are_averaged_over_seeds() -> None:
         return replace(own, figures=replace(own.figures, groups=(group,)))
 
     cells = cells_of([grouped("a", 0, 0.25), grouped("a", 1, 0.5), grouped("b", 0, None)])
-    (row,) = group_rows(cells, ["a", "b", "c"], "nut", limit="0.05")
+    (row,) = group_rows(cells, ["a", "b", "c"], "nut")
     assert (row.kind, row.name, row.images) == ("folder", "bent", 3)
     assert row.figures == (("0.375", "0.500"), ("not defined", "0.500"), ("not defined", "not defined"))
 
 
 def test_sites_are_summed_over_categories() -> None:
     def with_bank(category: str, *shares: SiteShare, radius: float | None = 0.5) -> Result:
-        bank = BankFacts(rows=40, bytes=1_000_000, covering_radius=radius, bytes_sent=500_000, sites=shares)
+        bank = BankFacts(rows=40, bytes=1_000_000, covering_radius=radius, sites=shares)
         return replace(result("federated", category, 0.5), bank=bank)
 
-    north, south = (SiteShare(site=site, images=2, patches=30, rows=10) for site in ("north", "south"))
-    small = SiteShare(site="south", images=1, patches=20, rows=20)
+    north, south = (
+        SiteShare(site=site, images=2, patches=30, rows=10, bytes_up=250_000, bytes_down=1_000_000)
+        for site in ("north", "south")
+    )
+    small = SiteShare(site="south", images=1, patches=20, rows=20, bytes_up=500_000, bytes_down=1_000_000)
     (table,) = bank_tables(cells_of([with_bank("nut", north, south), with_bank("bolt", small)]), ["federated", "maps"])
-    assert (table.rows, table.megabytes, table.megabytes_sent, table.covering_radius) == (80, 2.0, 1.0, "0.500")
+    assert (table.rows, table.megabytes, table.covering_radius) == (80, 2.0, "0.500")
+    assert (table.megabytes_sent, table.megabytes_received) == (1.0, 3.0)
+    assert [(row.megabytes_up, row.megabytes_down) for row in table.sites] == [(0.25, 1.0), (0.75, 2.0)]
     assert [(row.site, row.images, row.patches, row.rows) for row in table.sites] == [
         ("north", 2, 30, 10),
         ("south", 3, 50, 30),

@@ -49,8 +49,8 @@ RESULT = Result(
         validation_scores=(0.1, 1.25),
     ),
     bank=BankFacts(
-        rows=7, bytes=70, covering_radius=None, bytes_sent=9,
-        sites=(SiteShare(site="a", images=1, patches=9, rows=7),),
+        rows=7, bytes=70, covering_radius=None,
+        sites=(SiteShare(site="a", images=1, patches=9, rows=7, bytes_up=9, bytes_down=4),),
     ),
     settings={"budget": 7},
     versions={"python": "3.11"},

@@ -131,9 +131,10 @@ def test_too_few_rounds_are_said(sites, agreement, caplog):
 def test_bytes_of_all_rounds_are_counted(sites, agreement):
     few = simulate(sites, ExactKCenter(budget=20, candidates=4), agreement)
     once = simulate(sites, ExactKCenter(budget=1, candidates=4), agreement)
-    for site, categories in once.bytes_sent.items():
-        for category, sent in categories.items():
-            assert few.bytes_sent[site][category] > sent > 0
+    for site, categories in once.traffic.items():
+        for category, cost in categories.items():
+            assert few.traffic[site][category].up > cost.up > 0
+            assert few.traffic[site][category].down > cost.down > 0
     assert few.site_banks == {}
 
 
@@ -150,7 +151,7 @@ class SilentBounds(InProcessGrid):
 
 def test_a_site_without_a_bound_is_refused(monkeypatch, sites, agreement):
     by_name = {site.name: site for site in sites}
-    app = client_app(lambda context: by_name[context.node_config["site"]])
+    app = client_app(lambda context, space: by_name[context.node_config["site"]])
     grid = SilentBounds(app, {number: {"site": site.name} for number, site in enumerate(sites, start=1)})
     from anomalib_federated.federation import run_federation
 

@@ -6,6 +6,8 @@ import pytest
 import torch
 from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MessageType, MetricRecord, RecordDict
 from flwr.clientapp import ClientApp
+from flwr.common.serde import recorddict_to_proto
+from flwr.proto.node_pb2 import NodeInfo
 from flwr.supercore.run import Run
 
 from anomalib_federated import messages
@@ -14,6 +16,7 @@ from anomalib_federated.federation import InProcessGrid, client_app, run_federat
 from anomalib_federated.interfaces.strategy import FederationError
 from anomalib_federated.testing import example_bank
 from anomalib_federated_plugins.strategy.concatenate import Concatenate
+from anomalib_federated_plugins.strategy.exact_k_center import ExactKCenter
 from anomalib_federated_plugins.strategy.federated_coreset import FederatedCoreset
 
 
@@ -28,7 +31,7 @@ def sites(make_site):
 
 def grid_of(sites):
     by_name = {site.name: site for site in sites}
-    app = client_app(lambda context: by_name[context.node_config["site"]])
+    app = client_app(lambda context, space: by_name[context.node_config["site"]])
     return InProcessGrid(app, {number: {"site": site.name} for number, site in enumerate(sites, start=1)})
 
 
@@ -89,14 +92,59 @@ def test_the_covering_radius_is_measured_on_all_sites_patches(sites, agreement):
     assert set(bank.covering_radius) == {"nut", "screw"}
 
 
-def test_the_bytes_counted_are_the_bytes_of_the_banks(sites, agreement):
-    result = simulate(sites, Concatenate(), agreement)
-    for site in sites:
+class RecordingGrid(InProcessGrid):
+    """Keeps what went to and came from each node."""
+
+    def __init__(self, grid):
+        super().__init__(grid.app, {node: context.node_config for node, context in grid.contexts.items()})
+        self.went, self.came = [], []
+
+    def send_and_receive(self, messages, *, timeout=None):
+        messages = list(messages)
+        replies = super().send_and_receive(messages, timeout=timeout)
+        self.went += messages
+        self.came += replies
+        return replies
+
+
+def test_the_bytes_counted_are_those_that_travelled(sites, agreement):
+    grid = RecordingGrid(grid_of(sites))
+    result = run_federation(grid, Concatenate(), agreement)
+    assert {site: list(categories) for site, categories in result.traffic.items()} == {
+        "north": ["screw"], "south": ["nut", "screw"], "west": ["nut"],
+    }  # fmt: skip
+    for number, site in enumerate(sites, start=1):
         bank = site.build_bank(agreement)
-        assert result.bytes_sent[site.name] == {
-            category: len(bank.for_category(category).to_bytes()) for category in bank.categories
-        }
+        for category, cost in result.traffic[site.name].items():
+            sent = len(bank.for_category(category).to_bytes())
+            received = len(result.bank.for_category(category).to_bytes())
+            # The radius and the counts come on top; the measured radius is in the bank only afterwards.
+            assert sent < cost.up < sent + 200
+            assert cost.down == pytest.approx(received, abs=100)
+        # Flower's own serialisation of all records: what is not counted are the agreement, names and frames.
+        packed = sum(
+            len(recorddict_to_proto(message.content).SerializeToString())
+            for message in grid.came
+            if message.metadata.src_node_id == number
+        )
+        counted = sum(cost.up for cost in result.traffic[site.name].values())
+        assert counted < packed < counted + 2000
     assert result.seconds > 0
+
+
+def test_a_site_gets_only_categories_that_it_has(sites, agreement):
+    grid = RecordingGrid(grid_of(sites))
+    run_federation(grid, Concatenate(), agreement)
+    measuring = [message for message in grid.went if message.metadata.message_type == MessageType.EVALUATE]
+    assert [sorted(message.content[messages.BANK]) for message in measuring] == [["screw"], ["nut", "screw"], ["nut"]]
+
+
+def test_a_second_run_of_a_strategy_forgets_the_first(sites, agreement):
+    strategy = Concatenate()
+    run_federation(grid_of(sites), strategy, agreement)
+    again = run_federation(grid_of(sites[:1]), strategy, agreement)
+    assert list(again.traffic) == ["north"]
+    assert again.traffic == run_federation(grid_of(sites[:1]), Concatenate(), agreement).traffic
 
 
 def test_replies_in_any_order_give_the_same_bank(sites, agreement):
@@ -105,7 +153,7 @@ def test_replies_in_any_order_give_the_same_bank(sites, agreement):
         grid = ReorderingGrid(grid_of(sites), order)
         result = run_federation(grid, FederatedCoreset(budget=4), agreement)
         assert result.bank.digest == expected
-        assert list(result.bytes_sent) == ["north", "south", "west"]
+        assert list(result.traffic) == ["north", "south", "west"]
     renumbered = grid_of([sites[2], sites[0], sites[1]])
     assert run_federation(renumbered, FederatedCoreset(budget=4), agreement).bank.digest == expected
 
@@ -117,7 +165,7 @@ def test_half_precision_halves_what_is_sent(sites, agreement):
     assert torch.equal(half.bank.features, whole.bank.features.half())
     dim, rows = agreement.space.dim, 5
     # Headers may differ by a few bytes; the features do by two bytes each.
-    saved = whole.bytes_sent["north"]["screw"] - half.bytes_sent["north"]["screw"]
+    saved = whole.traffic["north"]["screw"].up - half.traffic["north"]["screw"].up
     assert saved == pytest.approx(2 * dim * rows, abs=16)
 
 
@@ -212,7 +260,7 @@ def test_a_coreset_that_a_site_lacks_is_named(sites, agreement):
 def test_a_bank_under_another_sites_name_is_refused(sites, agreement):
     forged = messages.bank_to_arrays(sites[0].build_bank(agreement))
     grid = TamperingGrid(grid_of(sites), MessageType.TRAIN, lambda content: content.update({messages.BANK: forged}))
-    with pytest.raises(FederationError, match="Site 'south' sent rows that it says are of north"):
+    with pytest.raises(messages.MessageError, match="Site 'south' sent rows that it says are of north"):
         run_federation(grid, Concatenate(), agreement)
 
 
@@ -226,7 +274,7 @@ def test_rows_of_two_sites_in_one_bank_are_refused(sites, agreement):
         MemoryBank.merge([sites[1].build_bank(agreement).for_category("nut"), sites[0].build_bank(agreement)])
     )
     grid = TamperingGrid(grid_of(sites), MessageType.TRAIN, lambda content: content.update({messages.BANK: both}))
-    with pytest.raises(FederationError, match="Site 'south' sent rows that it says are of south, north"):
+    with pytest.raises(messages.MessageError, match="Site 'south' sent rows that it says are of south, north"):
         run_federation(grid, Concatenate(), agreement)
 
 
@@ -241,7 +289,7 @@ def test_a_bank_of_another_feature_space_is_refused(sites, agreement):
 @pytest.mark.parametrize(
     ("changes", "complaint"),
     [
-        ({"budget": 6}, "'south' holds 6 rows of category 'nut', but at most 5 were agreed"),
+        ({"budget": 6}, "category 'nut' from site 'south' .*it holds 6 rows, but at most 5 were agreed"),
         ({"dtype": "float16"}, r"'south' holds features in torch\.float16, but float32 was agreed"),
     ],
 )
@@ -312,14 +360,34 @@ def test_a_covering_radius_that_is_kept_back_is_refused(sites, agreement):
         content[messages.RADIUS] = MetricRecord({"nut": 1.0})
 
     grid = TamperingGrid(grid_of(sites), MessageType.EVALUATE, report)
-    with pytest.raises(FederationError, match="Site 'south' sent rows of screw, but reports no covering radius"):
+    with pytest.raises(messages.MessageError, match="Site 'south' sent rows of screw, but reports no covering radius"):
         run_federation(grid, Concatenate(), agreement)
+
+
+class NamedGrid(InProcessGrid):
+    """The operator registered some nodes by name."""
+
+    def __init__(self, grid, names):
+        super().__init__(grid.app, {node: context.node_config for node, context in grid.contexts.items()})
+        self.names = names
+
+    def get_nodes(self):
+        return [NodeInfo(node_id=node, name=self.names.get(node, "")) for node in self.contexts]
+
+
+@pytest.mark.parametrize("strategy", [Concatenate(), ExactKCenter(budget=3, candidates=4)])
+def test_a_node_speaks_only_for_the_site_of_its_registered_name(sites, agreement, strategy):
+    named = NamedGrid(grid_of(sites), {1: "north", 2: "west"})
+    with pytest.raises(messages.MessageError, match="Node 2 answers as site 'south', but is registered as 'west'"):
+        run_federation(named, strategy, agreement)
+    named.names = {1: "north", 2: "south"}
+    assert list(run_federation(named, strategy, agreement).traffic) == ["north", "south", "west"]
 
 
 def test_a_covering_radius_under_another_sites_name_is_refused(sites, agreement):
     forged = {messages.SITE: messages.site_record("north")}
     grid = TamperingGrid(grid_of(sites), MessageType.EVALUATE, lambda content: content.update(forged))
-    with pytest.raises(FederationError, match=r"Other sites measured the bank \(north, north, west\) than made it"):
+    with pytest.raises(messages.MessageError, match="Node 2 answers as site 'north', but was 'south' before"):
         run_federation(grid, Concatenate(), agreement)
 
 
@@ -346,7 +414,25 @@ def test_an_impossible_covering_radius_is_refused(sites, agreement, radius):
         content[messages.RADIUS] = MetricRecord({"nut": radius})
 
     grid = TamperingGrid(grid_of(sites), MessageType.EVALUATE, report)
-    with pytest.raises(FederationError, match=r"Site 'south' reports .* as covering radius of 'nut'"):
+    with pytest.raises(messages.MessageError, match=r"Site 'south' reports .* as covering radius of 'nut'"):
+        run_federation(grid, Concatenate(), agreement)
+
+
+@pytest.mark.parametrize(
+    ("counts", "complaint"),
+    [
+        ([1, 2], "counts patches of 2 rows of 'nut'; the bank has 10"),
+        ([-1] * 10, "does not say how many patches each row of 'nut' stands for"),
+        ([1.0] * 10, "does not say how many patches each row of 'nut' stands for"),
+        ([1 << 50] * 10, "does not say how many patches each row of 'nut' stands for"),
+    ],
+)
+def test_impossible_counts_are_refused(sites, agreement, counts, complaint):
+    def report(content):
+        content[messages.WEIGHTS]["nut"] = counts
+
+    grid = TamperingGrid(grid_of(sites), MessageType.EVALUATE, report)
+    with pytest.raises(messages.MessageError, match=f"Site 'south' {complaint}"):
         run_federation(grid, Concatenate(), agreement)
 
 

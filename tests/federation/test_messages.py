@@ -62,7 +62,7 @@ def test_a_record_without_a_bank_is_refused():
 
 def test_another_serialisation_is_refused():
     record = ArrayRecord({"screw": array(example_bank().to_bytes(), stype="numpy.ndarray")})
-    with pytest.raises(BankError, match=r"category 'screw' from site 'a' is serialised as 'numpy\.ndarray', not as"):
+    with pytest.raises(BankError, match=r"category 'screw' from site 'a' is an array of \('numpy\.ndarray', "):
         messages.bank_from_arrays(record, source="site 'a'")
 
 

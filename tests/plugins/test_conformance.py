@@ -4,7 +4,10 @@ import pytest
 
 from anomalib_federated import registry
 from anomalib_federated.testing import check_plugin, checks
+from anomalib_federated_plugins.strategy.diversity_preserving import DiversityPreserving
 from anomalib_federated_plugins.strategy.federated_coreset import FederatedCoreset
+from anomalib_federated_plugins.strategy.refinement import Refinement
+from anomalib_federated_plugins.strategy.weighted import Weighted
 
 CASES = [
     pytest.param(kind, name, check, id=f"{kind}-{name}-{check.__name__}")
@@ -29,11 +32,49 @@ class RandomFederatedCoreset(FederatedCoreset):
         super().__init__(budget=0.4, coreset="random")
 
 
+class SmallWeighted(Weighted):
+    """By patches, of which sites with few rows may have many."""
+
+    def __init__(self):
+        super().__init__(budget=6, by="patches", seed=2)
+
+
+class SmallDiversityPreserving(DiversityPreserving):
+    """A declared share that is no whole number of rows."""
+
+    def __init__(self):
+        super().__init__(budget=11, minimum_share=0.7, seed=3)
+
+
+class RandomDiversityPreserving(DiversityPreserving):
+    """Equal parts, a share as budget, and another coreset for what is sure."""
+
+    def __init__(self):
+        super().__init__(budget=0.5, minimum_share=1.0, coreset="random")
+
+
+class SmallRefinement(Refinement):
+    """Merged from stored banks, as any other."""
+
+    def __init__(self):
+        super().__init__(budget=5, first=0.3)
+
+
 @pytest.mark.parametrize(("kind", "name", "check"), CASES)
 def test_registered(kind, name, check):
     check(registry.load(kind, name))
 
 
-@pytest.mark.parametrize("plugin", [SmallFederatedCoreset, RandomFederatedCoreset])
-def test_federated_coreset_when_it_drops_rows(plugin):
+SMALL = [
+    SmallFederatedCoreset,
+    RandomFederatedCoreset,
+    SmallWeighted,
+    SmallDiversityPreserving,
+    RandomDiversityPreserving,
+    SmallRefinement,
+]
+
+
+@pytest.mark.parametrize("plugin", SMALL)
+def test_strategies_that_drop_rows(plugin):
     check_plugin("strategy", plugin)

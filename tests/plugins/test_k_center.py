@@ -8,10 +8,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from anomalib_federated import greedy_state, lazy_greedy
+from anomalib_federated.lazy_greedy import LazyGreedy
+from anomalib_federated.rows import TensorRows
 from anomalib_federated.testing.rows import BlockRows
-from anomalib_federated_plugins.coreset import greedy_state, lazy_greedy
 from anomalib_federated_plugins.coreset.k_center import KCenterCoreset
-from anomalib_federated_plugins.coreset.lazy_greedy import LazyGreedy
 
 
 def naive(features, k, *first):
@@ -240,6 +241,22 @@ def test_a_state_of_another_selection_is_not_used(monkeypatch, tmp_path):
         assert LazyGreedy(Stored(features[:200], state), start=3).indices.tolist() == [3]
         state.write_bytes(state.read_bytes()[:100])
         assert LazyGreedy(Stored(features, state), start=3).indices.tolist() == [3]
+
+
+@pytest.mark.parametrize("count", [1, 2, 25])
+def test_it_goes_on_from_several_rows_as_the_naive_method_does(count):
+    features, start = (
+        like_activations(500, 8, 2),
+        torch.randperm(500, generator=torch.Generator().manual_seed(1))[:count],
+    )
+    greedy = LazyGreedy(TensorRows(features), start=start)
+    greedy.grow(count + 60)
+    picks, radii, clear = naive(features, count + 60, *start.tolist())
+    assert clear >= count + 40
+    assert greedy.indices.tolist()[:clear] == picks[:clear]
+    assert greedy.heights[:count].isinf().all()
+    for k in (count, count + 1, count + 30):
+        assert greedy.radius_after(k) == pytest.approx(radii[k - count], rel=1e-4)
 
 
 def test_the_radius_at_every_budget():

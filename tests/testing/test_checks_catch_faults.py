@@ -365,6 +365,38 @@ class TriplesTheWeights(Concatenate):
     aggregate = with_merged(lambda merged: replace(merged, weights=3 * merged.weights))
 
 
+@fault("strategy", "rows_beside_which_none_is_dropped_keep_their_weights")
+class EvensOutALonelySite(Concatenate):
+    def aggregate(self, banks):
+        merged = MemoryBank.merge(banks)
+        even = torch.full_like(merged.weights, float(merged.weights.mean()))
+        return replace(merged, weights=even) if len(banks) == 1 else merged
+
+
+@fault("strategy", "every_site_is_accounted_for")
+class CountsImagesAnew(Concatenate):
+    def aggregate(self, banks):
+        merged = MemoryBank.merge(banks)
+        return replace(merged, contributions=tuple(replace(item, images=1) for item in merged.contributions))
+
+
+@fault("strategy", "declared_minimum_shares_are_kept")
+class PromisesWhatItDoesNotKeep(Concatenate):
+    """Of screws only the rows of plant-a, 12 of them, are kept."""
+
+    minimum_share = 0.2
+
+    def aggregate(self, banks):
+        union = MemoryBank.merge(banks)
+        return MemoryBank.merge(self.shrunk(union.for_category(name)) for name in union.categories)
+
+    def shrunk(self, bank):
+        kept = bank.select(torch.arange(min(len(bank), 12)))
+        weights = kept.weights.clone()
+        weights[0] += bank.weights.sum() - weights.sum()
+        return replace(kept, weights=weights)
+
+
 @fault("strategy", "the_banks_stay_unchanged")
 class ChangesTheirWeights(Concatenate):
     def aggregate(self, banks):

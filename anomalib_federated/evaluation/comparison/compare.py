@@ -12,7 +12,6 @@ from dataclasses import replace
 from statistics import fmean, stdev
 
 from anomalib_federated.evaluation.comparison.findings import headline, sentences
-from anomalib_federated.evaluation.comparison.seed_values import SeedValues, figure_labels, seed_values
 from anomalib_federated.evaluation.comparison.statistics import (
     DECIMALS,
     cohens_d,
@@ -24,6 +23,7 @@ from anomalib_federated.evaluation.comparison.statistics import (
 )
 from anomalib_federated.evaluation.comparison.values import Comparison, MethodComparison, Pair, Unit
 from anomalib_federated.evaluation.results import Result
+from anomalib_federated.evaluation.seed_values import SeedValues, figure_labels, seed_values
 
 __all__ = ["Comparison", "MethodComparison", "Pair", "compare", "headline"]
 
@@ -33,7 +33,7 @@ def compare(results: Sequence[Result], *, figure: str = "auc_spro@0.05", baselin
 
     Args:
         results: Of any number of methods, categories and seeds, in any order.
-        figure: What is compared, by its name in :meth:`~anomalib_federated.evaluation.figures.Figures.headline`.
+        figure: What is compared: one of :func:`~anomalib_federated.evaluation.seed_values.figure_labels`.
         baseline: The method that the others are compared with.
 
     Raises:

@@ -170,13 +170,13 @@ def _p_values(comparison: Comparison, method: MethodComparison) -> str:
     of_wilcoxon = f"Wilcoxon p {_equals(wilcoxon)}{note}"
     if t_test is None:
         return f"A t-test cannot be made, for {method.t_test.note} ({of_wilcoxon}{holm})"
-    found = [name for name, p in (("the t-test", t_test), ("Wilcoxon", wilcoxon)) if p <= ALPHA]
-    verdict = {
-        0: "Neither test tells this from chance",
-        1: f"Only {found[0] if found else ''} tells this from chance",
-        2: "Both tests tell this from chance",
-    }[len(found)]
-    return f"{verdict} (t-test p {_equals(t_test)}, {of_wilcoxon}{holm})"
+    who = {
+        (True, True): "Both tests tell",
+        (True, False): "Only the t-test tells",
+        (False, True): "Only Wilcoxon tells",
+        (False, False): "Neither test tells",
+    }[t_test <= ALPHA, wilcoxon <= ALPHA]
+    return f"{who} this from chance (t-test p {_equals(t_test)}, {of_wilcoxon}{holm})"
 
 
 def _equals(p: float) -> str:

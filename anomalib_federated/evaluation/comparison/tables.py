@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import product
+from math import isnan
 from statistics import fmean, stdev
 
 import pandas as pd
 
 from anomalib_federated.evaluation.comparison.findings import p_value, signed
-from anomalib_federated.evaluation.comparison.seed_values import figure_labels, seed_values
 from anomalib_federated.evaluation.comparison.statistics import Estimate
 from anomalib_federated.evaluation.comparison.values import Comparison, MethodComparison
-from anomalib_federated.evaluation.figures import Interval
 from anomalib_federated.evaluation.results import Result
+from anomalib_federated.evaluation.seed_values import figure_labels, intervals_of, seed_values
+from anomalib_federated.evaluation.undefined import NOT_DEFINED
 
 MEAN = "mean of all"
 """Column of the mean over categories."""
@@ -21,7 +23,6 @@ SHOWN = 3
 """Decimals of figures in text. The best is marked by what is shown: equal text, equal mark."""
 
 NOT_RUN = "not run"
-NOT_DEFINED = "not defined"
 INCOMPLETE = "incomplete"
 NOTHING = "-"
 
@@ -71,7 +72,7 @@ def figure_means(results: Sequence[Result], figure: str, *, baseline: str = "cen
         A row per method, a column per category and :data:`MEAN`; float64, NaN where there is no value.
 
     Raises:
-        ValueError: As :func:`~anomalib_federated.evaluation.comparison.seed_values.seed_values` does.
+        ValueError: As :func:`~anomalib_federated.evaluation.seed_values.seed_values` does.
     """
     values = seed_values(results, figure)
     means = {cell: fmean(of_seeds.values()) for cell, of_seeds in values.items() if of_seeds}
@@ -83,23 +84,41 @@ def figure_means(results: Sequence[Result], figure: str, *, baseline: str = "cen
     return frame
 
 
-def figure_table(results: Sequence[Result], figure: str, *, baseline: str = "centralised") -> pd.DataFrame:
-    """The table of :func:`figure_means` as text: ``0.812 ± 0.004`` of several seeds, ``0.812 [0.790, 0.840]`` of one.
+def figure_texts(
+    results: Sequence[Result], figure: str, *, baseline: str = "centralised"
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The table of :func:`figure_means` as text, or why there is no value; and how sure each value is.
+
+    Returns:
+        Two tables of the same shape, of ``0.812`` or :data:`NOT_RUN`, :data:`NOT_DEFINED`, :data:`INCOMPLETE`, and of
+        ``± 0.004`` where there are several seeds, ``[0.790, 0.840]`` where there is one with its interval, or nothing.
 
     Raises:
-        ValueError: As :func:`~anomalib_federated.evaluation.comparison.seed_values.seed_values` does.
+        ValueError: As :func:`~anomalib_federated.evaluation.seed_values.seed_values` does.
     """
-    values, means = seed_values(results, figure), figure_means(results, figure, baseline=baseline)
-    intervals = _intervals(results, figure)
-    table = pd.DataFrame(index=means.index, columns=means.columns, dtype="object")
-    for method in means.index:
-        for category in means.columns.drop(MEAN):
-            of_seeds = values.get((method, category))
-            ends = [intervals.get((method, category, seed)) for seed in of_seeds or ()]
-            table.loc[method, category] = NOT_RUN if of_seeds is None else _cell(list(of_seeds.values()), ends)
-        mean = means.loc[method, MEAN]
-        table.loc[method, MEAN] = INCOMPLETE if pd.isna(mean) else f"{mean:.{SHOWN}f}"
-    return table
+    values, intervals = seed_values(results, figure), intervals_of(results, figure)
+    means = figure_means(results, figure, baseline=baseline)
+    texts = means.map(lambda mean: INCOMPLETE if isnan(mean) else f"{mean:.{SHOWN}f}")
+    spreads = pd.DataFrame("", index=means.index, columns=means.columns)
+    for method, category in product(means.index, means.columns.drop(MEAN)):
+        of_seeds = values.get((method, category))
+        if not of_seeds:
+            texts.loc[method, category] = NOT_RUN if of_seeds is None else NOT_DEFINED
+        elif len(of_seeds) > 1:
+            spreads.loc[method, category] = f"± {stdev(of_seeds.values()):.{SHOWN}f}"
+        elif ends := intervals.get((method, category, min(of_seeds))):
+            spreads.loc[method, category] = f"[{ends.low:.{SHOWN}f}, {ends.high:.{SHOWN}f}]"
+    return texts, spreads
+
+
+def figure_table(results: Sequence[Result], figure: str, *, baseline: str = "centralised") -> pd.DataFrame:
+    """Both texts of :func:`figure_texts` in one: ``0.812 ± 0.004`` or ``0.812 [0.790, 0.840]``.
+
+    Raises:
+        ValueError: As :func:`~anomalib_federated.evaluation.seed_values.seed_values` does.
+    """
+    texts, spreads = figure_texts(results, figure, baseline=baseline)
+    return (texts + " " + spreads).map(str.strip)
 
 
 def best_cells(means: pd.DataFrame) -> pd.DataFrame:
@@ -126,31 +145,13 @@ def values_frame(results: Sequence[Result]) -> pd.DataFrame:
     """All figures in full precision: a row per method, category, seed and figure that has a value."""
     rows = []
     for figure in figure_labels(results):
-        intervals = _intervals(results, figure)
+        intervals = intervals_of(results, figure)
         for (method, category), of_seeds in seed_values(results, figure).items():
             for seed, value in of_seeds.items():
                 ends = intervals.get((method, category, seed))
                 low, high = (None, None) if ends is None else (ends.low, ends.high)
                 rows.append((method, category, seed, figure, value, low, high))
     return pd.DataFrame(rows, columns=["method", "category", "seed", "figure", "value", "low", "high"])
-
-
-def _intervals(results: Sequence[Result], figure: str) -> dict[tuple[str, str, int], Interval]:
-    return {
-        (result.method, result.category, result.seed): result.figures.intervals[figure]
-        for result in results
-        if figure in result.figures.intervals
-    }
-
-
-def _cell(values: Sequence[float], intervals: Sequence[Interval | None]) -> str:
-    if not values:
-        return NOT_DEFINED
-    mean = f"{fmean(values):.{SHOWN}f}"
-    if len(values) > 1:
-        return f"{mean} ± {stdev(values):.{SHOWN}f}"
-    (ends,) = intervals
-    return mean if ends is None else f"{mean} [{ends.low:.{SHOWN}f}, {ends.high:.{SHOWN}f}]"
 
 
 def _statistics(method: MethodComparison) -> dict[str, str]:

@@ -9,10 +9,10 @@ from anomalib_federated import registry
 from anomalib_federated.data import AutoVI, make_demo_dataset
 from anomalib_federated.data.demo.catalog import CATALOG
 from anomalib_federated.evaluation.experiments.federated_run import score_method
-from anomalib_federated.evaluation.experiments.training import make_agreement, train_centralised, train_federated
+from anomalib_federated.evaluation.experiments.training import train_centralised, train_federated
 from anomalib_federated.evaluation.report import write_report
 from anomalib_federated.evaluation.results import Result
-from anomalib_federated.federation import make_sites
+from anomalib_federated.federation import make_agreement, make_sites
 from anomalib_federated.models import FederatedPatchcore
 
 logger = logging.getLogger(__name__)
@@ -31,7 +31,7 @@ def run_demo(output: Path, *, seed: int = 0) -> list[Result]:
     """Generate the demo data set and compare centralised with federated training on it.
 
     Args:
-        output: Folder to write: ``data``, ```metrics``` and a folder per method. Categories that are there are used
+        output: Folder to write: ``data``, ``metrics``` and a folder per method. Categories that are there are used
             again, whatever seed made them.
         seed: Decides every random choice.
 
@@ -51,7 +51,9 @@ def run_demo(output: Path, *, seed: int = 0) -> list[Result]:
         sites = make_sites(datamodule, registry.build("partitioner", name), extractor=model.model, seed=seed)
         strategy = registry.build("strategy", "federated_coreset", budget=ROWS, seed=seed)
         agreement = make_agreement(model, seed=seed)
-        bank, bytes_sent = train_federated(sites, strategy, agreement, output=output / method)
-        results += score_method(model, datamodule, bank, method=method, output=output, bytes_sent=bytes_sent, seed=seed)
+        federation = train_federated(sites, strategy, agreement, output=output / method)
+        results += score_method(
+            model, datamodule, federation.bank, method=method, output=output, traffic=federation.traffic, seed=seed
+        )
     write_report(results, output, output / "report.html")
     return results

@@ -18,14 +18,13 @@ from typing import Any, TypeAlias
 from pydantic_core import to_jsonable_python
 
 from anomalib_federated import registry
-from anomalib_federated.bank import MemoryBank
 from anomalib_federated.data import AutoVI
 from anomalib_federated.evaluation.experiments.methods import ExperimentError, Method
-from anomalib_federated.evaluation.experiments.training import make_agreement, train_centralised, train_federated
+from anomalib_federated.evaluation.experiments.training import train_centralised, train_federated
 from anomalib_federated.evaluation.measuring.scoring import score_source
 from anomalib_federated.evaluation.measuring.source import source_of_model
 from anomalib_federated.evaluation.results import Result, read_result, result_folder
-from anomalib_federated.federation import make_sites
+from anomalib_federated.federation import Federation, make_agreement, make_sites
 from anomalib_federated.files import write_file
 from anomalib_federated.interfaces.partitioner import Partitioner
 from anomalib_federated.models import FederatedPatchcore
@@ -188,10 +187,11 @@ def _compute(experiment: Experiment, cell: Cell) -> Result:
     model = experiment.make_model(cell.seed, method.model)
     work, banks = folder / "work" / cell.method / cell.category, folder / cell.method / cell.category
     if method.partitioner is None:
-        bank, bytes_sent = train_centralised(model, datamodule, category=cell.category, store=work), 0
+        bank, traffic = train_centralised(model, datamodule, category=cell.category, store=work), None
     else:
         partitioner = registry.build("partitioner", method.partitioner)
-        bank, bytes_sent = _federate(method, partitioner, model, datamodule, cell, work=work, output=banks)
+        federation = _federate(method, partitioner, model, datamodule, cell, work=work, output=banks)
+        bank, traffic = federation.bank, federation.traffic
     bank.save(banks / "bank.safetensors")
     model.bank = bank
     result = score_source(
@@ -199,7 +199,7 @@ def _compute(experiment: Experiment, cell: Cell) -> Result:
         cell.category,
         method=cell.method,
         output=folder,
-        bytes_sent=bytes_sent,
+        traffic=traffic,
         settings=experiment.settings_of(cell),
         resamples=experiment.resamples,
         seed=cell.seed,
@@ -217,7 +217,7 @@ def _federate(
     *,
     work: Path,
     output: Path,
-) -> tuple[MemoryBank, int]:
+) -> Federation:
     sites = make_sites(
         datamodule,
         partitioner,
@@ -230,7 +230,7 @@ def _federate(
     )
     strategy = registry.build("strategy", method.strategy, seed=cell.seed)
     agreement = make_agreement(model, coreset=method.site_coreset, budget=method.site_budget, seed=cell.seed)
-    bank, bytes_sent = train_federated(sites, strategy, agreement, output=output)
+    federation = train_federated(sites, strategy, agreement, output=output)
     for site in sites:
         site.close()
-    return bank, bytes_sent[cell.category]
+    return federation

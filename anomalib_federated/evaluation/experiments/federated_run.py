@@ -13,14 +13,15 @@ from anomalib_federated.bank import MemoryBank
 from anomalib_federated.budget import BudgetLike
 from anomalib_federated.data import AutoVI
 from anomalib_federated.deploy.export import export_openvino
-from anomalib_federated.evaluation.experiments.training import make_agreement, train_centralised, train_federated
+from anomalib_federated.evaluation.experiments.training import train_centralised, train_federated
 from anomalib_federated.evaluation.measuring.scoring import score_source
 from anomalib_federated.evaluation.measuring.source import source_of_model
 from anomalib_federated.evaluation.results import Result
-from anomalib_federated.federation import make_sites
+from anomalib_federated.federation import make_agreement, make_sites
 from anomalib_federated.interfaces.partitioner import Partitioner
 from anomalib_federated.interfaces.strategy import BankStrategy
 from anomalib_federated.models import FederatedPatchcore
+from anomalib_federated.traffic import TrafficBySite
 
 WORK = "work"
 """Folder in the output in which patch features lie while a run is under way."""
@@ -77,9 +78,9 @@ def run_federated(
     if centralised:
         bank = train_centralised(model, datamodule, store=output / WORK / "centralised")
         results += score_method(model, datamodule, bank, method="centralised", output=output, seed=seed)
-    bank, bytes_sent = train_federated(sites, strategy, agreement, output=output / "federated")
+    federation = train_federated(sites, strategy, agreement, output=output / "federated")
     results += score_method(
-        model, datamodule, bank, method="federated", output=output, bytes_sent=bytes_sent, seed=seed
+        model, datamodule, federation.bank, method="federated", output=output, traffic=federation.traffic, seed=seed
     )
     for site in sites:
         site.close()
@@ -94,7 +95,7 @@ def score_method(
     *,
     method: str,
     output: Path,
-    bytes_sent: Mapping[str, int] | None = None,
+    traffic: TrafficBySite | None = None,
     seed: int = 0,
 ) -> list[Result]:
     """Calibrate, test and export a detector with a given bank, and save the bank.
@@ -105,21 +106,14 @@ def score_method(
         bank: The bank.
         method: Name of the method.
         output: Folder; the method gets one of its name in it.
-        bytes_sent: Per category; nothing if it is not given.
+        traffic: What the federation that made the bank cost; ``None`` if nothing had to be sent.
         seed: Of the run.
     """
     model.bank = bank
     bank.save(output / method / "bank.safetensors")
     source = source_of_model(model, datamodule)
     results = [
-        score_source(
-            source,
-            category,
-            method=method,
-            output=output,
-            bytes_sent=(bytes_sent or {}).get(category, 0),
-            seed=seed,
-        )
+        score_source(source, category, method=method, output=output, traffic=traffic, seed=seed)
         for category in datamodule.categories
     ]
     export_openvino(model, output / method / "openvino", images=_parity_images(datamodule))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, TypeAlias
@@ -13,6 +14,17 @@ PluginSpec: TypeAlias = str | dict[str, Any]
 
 class ExperimentError(ValueError):
     """An experiment cannot be run as described; the message names the method or the cell."""
+
+
+def check_name(method: str) -> None:
+    """Refuse a method whose name no folder should have: results lie in folders of these names.
+
+    Raises:
+        ExperimentError: If it is not made of letters, digits and ``. _ -``, a letter or a digit first.
+    """
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", method):
+        msg = f"The method {method!a} names a folder; use letters, digits and . _ - only, a letter or a digit first."
+        raise ExperimentError(msg)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,9 +58,7 @@ class Method:
         Raises:
             ExperimentError: If the name cannot be that of a folder, or a setting is unknown.
         """
-        if not name or name.startswith(".") or set(name) & set('/\\:*?"<>|'):
-            msg = f"The method {name!r} cannot name a folder; use letters, digits, '_' and '-'."
-            raise ExperimentError(msg)
+        check_name(name)
         known = [item.name for item in fields(cls)]
         if unknown := sorted(set(settings or {}) - set(known)):
             msg = f"Method '{name}' has no setting '{unknown[0]}'; it knows {', '.join(known)}."

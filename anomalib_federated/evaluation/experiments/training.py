@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from anomalib_federated import registry
 from anomalib_federated.bank import MemoryBank
-from anomalib_federated.budget import BudgetLike
 from anomalib_federated.data import AutoVI
-from anomalib_federated.federation import Agreement, Site, simulate
+from anomalib_federated.federation import Agreement, Federation, Site, simulate
 from anomalib_federated.interfaces.strategy import BankStrategy
 from anomalib_federated.models import FederatedPatchcore
 
@@ -48,39 +45,8 @@ def make_pooled_site(
     )
 
 
-def make_agreement(
-    model: FederatedPatchcore,
-    *,
-    coreset: str | Mapping[str, Any] | None = None,
-    budget: BudgetLike | None = None,
-    seed: int = 0,
-) -> Agreement:
-    """What the sites agree on, out of the settings of a detector.
-
-    Args:
-        model: The detector.
-        coreset: The coreset plugin of the sites; ``None`` takes the detector's.
-        budget: Rows per category that a site sends; ``None`` takes the detector's budget.
-        seed: Decides every random choice at the sites.
-    """
-    if coreset is None:
-        name, init_args = model.coreset_name, model.coreset_args
-    else:
-        name = registry.name_of(coreset, kind="coreset")
-        init_args = {} if isinstance(coreset, str) else dict(coreset.get("init_args") or {})
-    return Agreement(
-        space=model.space,
-        coreset=name,
-        coreset_args=init_args,
-        budget=model.coreset.budget if budget is None else budget,
-        seed=seed,
-    )
-
-
-def train_federated(
-    sites: Sequence[Site], strategy: BankStrategy, agreement: Agreement, *, output: Path
-) -> tuple[MemoryBank, dict[str, int]]:
-    """The global bank of simulated sites, and the bytes sent per category.
+def train_federated(sites: Sequence[Site], strategy: BankStrategy, agreement: Agreement, *, output: Path) -> Federation:
+    """A federation of simulated sites.
 
     Args:
         sites: The sites.
@@ -91,8 +57,4 @@ def train_federated(
     federation = simulate(sites, strategy, agreement)
     for site, bank in federation.site_banks.items():
         bank.save(output / "sites" / f"{site}.safetensors")
-    totals = dict.fromkeys(federation.bank.categories, 0)
-    for per_category in federation.bytes_sent.values():
-        for category, sent in per_category.items():
-            totals[category] += sent
-    return federation.bank, totals
+    return federation

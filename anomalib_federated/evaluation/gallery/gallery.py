@@ -7,7 +7,6 @@ import shutil
 import tempfile
 from bisect import insort
 from dataclasses import dataclass, field
-from functools import reduce
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
@@ -245,9 +244,8 @@ def _reduced(scored: ScoredImage, hardness: tuple[float, str]) -> _Kept:
     size = (max(1, round(width * factor)), max(1, round(height * factor)))
     area = None
     if scored.defects:
-        union = reduce(np.logical_or, (defect.mask for defect in scored.defects))
         # A scratch thinner than a pixel of the small picture must not vanish: any pixel of it counts.
-        small = Image.fromarray(union.astype(np.float32)).resize(size, Image.Resampling.BOX)
+        small = Image.fromarray(scored.covered().astype(np.float32)).resize(size, Image.Resampling.BOX)
         area = np.asarray(small) > 0
     return _Kept(
         hardness=hardness,

@@ -1,7 +1,7 @@
 """Layers that lie over a picture: what the detector saw as colours, and the outline of an area.
 
-The colours are those of the inspection station (:mod:`anomalib_federated.deploy.overlay`), so that who knows one reads
-the other: a raw score ``s`` becomes ``s / (s + t)`` with the threshold ``t``, which is yellow at 0.5, the threshold.
+The colours are those of the inspection station, so that who knows one reads the other: a raw score ``s`` becomes
+``s / (s + t)`` with the threshold ``t``, which is yellow at 0.5, the threshold.
 """
 
 from __future__ import annotations
@@ -10,11 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
-STOPS = (0.0, 0.3, 0.5, 0.75, 1.0)
-COLOURS = ((38, 58, 150), (48, 150, 190), (245, 215, 95), (240, 120, 40), (190, 15, 35))
-"""RGB at each of :data:`STOPS`: lightness rises to yellow and falls again, also for most colour-blind people."""
-
-_STRONGEST = 0.6
+from anomalib_federated.deploy.heat import colours, cover
 
 
 def normalise(scores: NDArray[np.float32], threshold: float) -> NDArray[np.float32]:
@@ -37,7 +33,7 @@ def heat_map(normalised: NDArray[np.float32]) -> Image.Image:
     Returns:
         An RGB picture.
     """
-    return Image.fromarray(_coloured(normalised))
+    return Image.fromarray(_rounded(colours(normalised)))
 
 
 def heat_layer(normalised: NDArray[np.float32]) -> Image.Image:
@@ -49,10 +45,7 @@ def heat_layer(normalised: NDArray[np.float32]) -> Image.Image:
     Returns:
         An RGBA picture.
     """
-    rise = np.clip((normalised - 0.3) / 0.4, 0, 1)
-    # Smoothstep: half of the strongest cover exactly at the threshold of 0.5.
-    cover = 255 * _STRONGEST * rise * rise * (3 - 2 * rise)
-    return Image.fromarray(np.dstack([_coloured(normalised), np.rint(cover).astype(np.uint8)]))
+    return Image.fromarray(_rounded(np.dstack([colours(normalised), 255 * cover(normalised)])))
 
 
 def outline_layer(area: NDArray[np.bool_]) -> Image.Image:
@@ -73,6 +66,5 @@ def outline_layer(area: NDArray[np.bool_]) -> Image.Image:
     return Image.fromarray(layer)
 
 
-def _coloured(normalised: NDArray[np.float32]) -> NDArray[np.uint8]:
-    channels = [np.interp(normalised, STOPS, channel) for channel in zip(*COLOURS, strict=True)]
-    return np.rint(np.dstack(channels)).astype(np.uint8)
+def _rounded(colour: NDArray[np.float64]) -> NDArray[np.uint8]:
+    return np.rint(colour).astype(np.uint8)

@@ -6,7 +6,7 @@ Scores are raw: the larger, the more anomalous, on one scale for all images of a
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -98,6 +98,14 @@ def scored_images(
                 defects=() if good else None if batch.defects is None else batch.defects[index],
                 image_path=Path(image_path),
             )
+
+
+def shown(scored: Iterable[ScoredImage], *looks: Callable[[ScoredImage], object]) -> Iterator[ScoredImage]:
+    """The images as they come, each shown to all ``looks`` first."""
+    for image in scored:
+        for look in looks:
+            look(image)
+        yield image
 
 
 @torch.inference_mode()

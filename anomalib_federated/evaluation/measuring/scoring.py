@@ -14,11 +14,11 @@ import torch
 from anomalib_federated.bank import MemoryBank
 from anomalib_federated.evaluation.gallery.gallery import GALLERY, Gallery
 from anomalib_federated.evaluation.maps.writer import MapForm, MapWriter
-from anomalib_federated.evaluation.measuring.evaluate import shown
 from anomalib_federated.evaluation.measuring.measure import measure
-from anomalib_federated.evaluation.measuring.scored_image import ScoredImage
+from anomalib_federated.evaluation.measuring.scored_image import ScoredImage, shown
 from anomalib_federated.evaluation.measuring.source import Source
 from anomalib_federated.evaluation.results import BankFacts, Result, SiteShare, result_folder, write_result
+from anomalib_federated.traffic import Traffic, TrafficBySite
 
 logger = logging.getLogger(__name__)
 
@@ -35,7 +35,7 @@ def score_source(
     *,
     method: str,
     output: Path,
-    bytes_sent: int = 0,
+    traffic: TrafficBySite | None = None,
     settings: Mapping[str, Any] | None = None,
     write_maps: MapForm | None = None,
     resamples: int = 1000,
@@ -48,7 +48,7 @@ def score_source(
         category: Name of the category.
         method: Name of the method.
         output: Folder of the run.
-        bytes_sent: What the sites sent for this category.
+        traffic: What the federation that made the bank cost; ``None`` if nothing had to be sent.
         settings: What decided the method, as plain data; ``None`` takes what the source says of itself.
         write_maps: How maps are written; ``None`` writes none.
         resamples: Of the bootstrap behind the intervals.
@@ -81,7 +81,7 @@ def score_source(
         category=category,
         seed=seed,
         figures=figures,
-        bank=bank_facts(source.bank, category, bytes_sent=bytes_sent) if source.bank else None,
+        bank=bank_facts(source.bank, category, traffic=traffic or {}) if source.bank else None,
         settings=source.settings if settings is None else dict(settings),
         versions=versions(),
     )
@@ -93,7 +93,7 @@ def score_source(
     return result
 
 
-def bank_facts(bank: MemoryBank, category: str, *, bytes_sent: int) -> BankFacts:
+def bank_facts(bank: MemoryBank, category: str, *, traffic: TrafficBySite) -> BankFacts:
     """What a result tells of a category's bank."""
     own = bank.for_category(category)
     counts = dict(zip(own.sites, torch.bincount(own.row_site, minlength=len(own.sites)).tolist(), strict=True))
@@ -101,9 +101,15 @@ def bank_facts(bank: MemoryBank, category: str, *, bytes_sent: int) -> BankFacts
         rows=len(own),
         bytes=own.features.nbytes,
         covering_radius=bank.covering_radius.get(category),
-        bytes_sent=bytes_sent,
         sites=tuple(
-            SiteShare(site=item.site, images=item.images, patches=item.patches, rows=counts.get(item.site, 0))
+            SiteShare(
+                site=item.site,
+                images=item.images,
+                patches=item.patches,
+                rows=counts.get(item.site, 0),
+                bytes_up=traffic.get(item.site, {}).get(category, Traffic()).up,
+                bytes_down=traffic.get(item.site, {}).get(category, Traffic()).down,
+            )
             for item in own.contributions
         ),
     )

@@ -10,7 +10,7 @@ from typing import Any
 from anomalib_federated.bank import MemoryBank
 from anomalib_federated.data import AutoVI
 from anomalib_federated.evaluation.maps.folder import RESIZING, VALIDATION, read_maps, read_validation_scores
-from anomalib_federated.evaluation.measuring.evaluate import calibrate
+from anomalib_federated.evaluation.measuring.calibrate import calibrate
 from anomalib_federated.evaluation.measuring.scored_image import ScoredImage, scored_images
 from anomalib_federated.metrics.operating_points import threshold_at_tnr
 from anomalib_federated.models import FederatedPatchcore

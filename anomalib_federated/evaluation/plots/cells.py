@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import fmean
 
-from anomalib_federated.evaluation.figures import HEADLINES, Interval
+from anomalib_federated.evaluation.figures import Interval
 from anomalib_federated.evaluation.plots.style import in_order
 from anomalib_federated.evaluation.results import Result
+from anomalib_federated.evaluation.seed_values import figure_labels, intervals_of, seed_values
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,20 +18,18 @@ class Cell:
 
     Attributes:
         values: By seed, of the seeds that have one.
-        runs: Results there are, with a value or not.
         interval: Bootstrap interval, if there is one value and it has one.
-        confidence: Of the interval.
+        missing: What stands where there is no value, in two words.
     """
 
     values: tuple[float, ...] = ()
-    runs: int = 0
     interval: Interval | None = None
-    confidence: float = 0.0
+    missing: str = "no value"
 
     @property
     def mean(self) -> float | None:
         """Over the seeds."""
-        return math.fsum(self.values) / len(self.values) if self.values else None
+        return fmean(self.values) if self.values else None
 
     @property
     def spread(self) -> tuple[float, float] | None:
@@ -39,10 +38,8 @@ class Cell:
             return min(self.values), max(self.values)
         return None if self.interval is None else (self.interval.low, self.interval.high)
 
-    @property
-    def missing(self) -> str:
-        """Why there is no value, in two words."""
-        return "no value" if self.runs else "not run"
+
+NOT_RUN = Cell(missing="not run")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,24 +47,21 @@ class Cells:
     """All cells of one figure.
 
     Attributes:
-        figure: Its name in :data:`~anomalib_federated.evaluation.figures.HEADLINES`.
+        words: The figure's name in words.
         methods: In drawing order.
         categories: By name.
         by_place: The cells that were run, by method and category.
+        confidences: Of the bootstrap intervals, ascending.
     """
 
-    figure: str
+    words: str
     methods: tuple[str, ...]
     categories: tuple[str, ...]
     by_place: dict[tuple[str, str], Cell]
+    confidences: tuple[float, ...]
 
     def __getitem__(self, place: tuple[str, str]) -> Cell:
-        return self.by_place.get(place, Cell())
-
-    @property
-    def words(self) -> str:
-        """The figure's name in words."""
-        return HEADLINES[self.figure]
+        return self.by_place.get(place, NOT_RUN)
 
     @property
     def values(self) -> list[float]:
@@ -77,69 +71,38 @@ class Cells:
     def what_whiskers_mean(self) -> str:
         """A sentence on the spreads; empty if there are none."""
         seeds = sorted({len(cell.values) for cell in self.by_place.values() if len(cell.values) > 1})
-        bootstrapped = [cell for cell in self.by_place.values() if len(cell.values) == 1 and cell.spread]
         sentences = []
         if seeds:
             count = f"{seeds[0]}" if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
             sentences.append(f"Values are means of {count} seeds; whiskers reach from the lowest to the highest.")
-        if bootstrapped:
-            one = bootstrapped[0]
+        if any(cell.interval for cell in self.by_place.values()):
             whose = "Where there is one seed, whiskers" if seeds else "Whiskers"
-            sentences.append(f"{whose} are {100 * one.confidence:g} % bootstrap intervals over test images.")
+            confidences = " or ".join(f"{100 * confidence:g}" for confidence in self.confidences)
+            sentences.append(f"{whose} are {confidences} % bootstrap intervals over test images.")
         return " ".join(sentences)
 
 
 def cells_of(results: Sequence[Result], figure: str) -> Cells:
-    """Sort results into cells; several seeds of one method and category share a cell.
+    """Sort the values of a figure into cells; several seeds of one method and category share a cell.
 
     Raises:
-        ValueError: If there are no results, the figure is unknown, or a value is not finite.
+        ValueError: If no result has a value, or as :func:`~anomalib_federated.evaluation.seed_values.seed_values` does.
     """
-    require_results(results)
-    if figure not in HEADLINES:
-        msg = f"There is no figure named {figure!r}; choose one of {', '.join(HEADLINES)}."
-        raise ValueError(msg)
-    gathered: dict[tuple[str, str], list[Result]] = {}
-    for result in sorted(results, key=lambda result: result.seed):
-        gathered.setdefault((result.method, result.category), []).append(result)
-    cells = {place: _cell(group, figure) for place, group in gathered.items()}
-    if not any(cell.values for cell in cells.values()):
-        msg = f"No result has a value of {HEADLINES[figure]}; choose another figure than {figure!r}."
+    values, intervals = seed_values(results, figure), intervals_of(results, figure)
+    words = figure_labels(results)[figure]
+    if not any(values.values()):
+        msg = f"No result has a value of {words}; choose another figure than {figure!r}."
         raise ValueError(msg)
     return Cells(
-        figure=figure,
-        methods=tuple(in_order(method for method, _ in cells)),
-        categories=tuple(sorted({category for _, category in cells})),
-        by_place=cells,
-    )
-
-
-def require_results(results: Iterable[Result]) -> None:
-    """Refuse to draw nothing.
-
-    Raises:
-        ValueError: If there are none.
-    """
-    if not list(results):
-        msg = "There are no results to draw; evaluate a model first."
-        raise ValueError(msg)
-
-
-def _cell(group: Sequence[Result], figure: str) -> Cell:
-    valued = [(result, value) for result in group if (value := result.figures.headline(figure)) is not None]
-    for result, value in valued:
-        if not math.isfinite(value):
-            msg = (
-                f"{HEADLINES[figure]} of {result.method}, {result.category}, seed {result.seed} is {value}: not finite."
+        words=words,
+        methods=tuple(in_order(method for method, _ in values)),
+        categories=tuple(sorted({category for _, category in values})),
+        by_place={
+            (method, category): Cell(
+                values=tuple(of_seeds.values()),
+                interval=intervals.get((method, category, min(of_seeds))) if len(of_seeds) == 1 else None,
             )
-            raise ValueError(msg)
-    values = tuple(value for _, value in valued)
-    if len(valued) != 1:
-        return Cell(values=values, runs=len(group))
-    figures = valued[0][0].figures
-    return Cell(
-        values=values,
-        runs=len(group),
-        interval=figures.intervals.get(figure),
-        confidence=figures.confidence,
+            for (method, category), of_seeds in values.items()
+        },
+        confidences=tuple(sorted({result.figures.confidence for result in results if result.figures.intervals})),
     )

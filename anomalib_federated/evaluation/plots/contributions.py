@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 
 from matplotlib.figure import Figure
 
@@ -17,7 +17,7 @@ from anomalib_federated.evaluation.plots.style import (
     note,
     plain,
 )
-from anomalib_federated.evaluation.results import BankFacts, Result
+from anomalib_federated.evaluation.results import Result
 
 
 def site_contributions(results: Sequence[Result], method: str) -> Figure:
@@ -40,15 +40,19 @@ def site_contributions(results: Sequence[Result], method: str) -> Figure:
             f"No result of method {method!r} names the sites of its bank; those that do: {', '.join(having) or 'none'}."
         )
         raise ValueError(msg)
-    patches, rows = _shares(banks, "patches"), _shares(banks, "rows")
+    patches = _percent("patches", [(share.site, share.patches) for bank in banks for share in bank.sites])
+    rows = _percent("rows", [(share.site, share.rows) for bank in banks for share in bank.sites])
     sites = sorted(patches)
     title = f"What the sites gave to the bank of {plain(method)}"
     figure = new_figure(0.34 * len(sites) + 1.8, words=f"{title}: share of rows against share of patches")
     axes = figure.subplots()
     dress(axes, x="share, %", grid="x")
     axes.hlines(range(len(sites)), [patches[s] for s in sites], [rows[s] for s in sites], color=FOREGROUND, linewidth=1)
-    looks = ((patches, "|", FOREGROUND, 16, 2.2), (rows, "o", PALETTE[0], 8, 0.7))
-    for share, marker, color, size, edge in looks:
+    marks = (
+        ("share of the patches seen", patches, "|", FOREGROUND, 16, 2.2),
+        ("share of the bank's rows", rows, "o", PALETTE[0], 8, 0.7),
+    )
+    for label, share, marker, color, size, edge in marks:
         axes.plot(
             [share[site] for site in sites],
             range(len(sites)),
@@ -58,7 +62,7 @@ def site_contributions(results: Sequence[Result], method: str) -> Figure:
             markersize=size,
             markeredgewidth=edge,
             markeredgecolor=FOREGROUND,
-            label="share of the patches seen" if share is patches else "share of the bank's rows",
+            label=label,
             clip_on=False,
             zorder=3,
         )
@@ -76,14 +80,12 @@ def site_contributions(results: Sequence[Result], method: str) -> Figure:
     return figure
 
 
-def _shares(banks: Sequence[BankFacts], what: str) -> dict[str, float]:
+def _percent(what: str, counts: Iterable[tuple[str, int]]) -> dict[str, float]:
     """Percent of each site over all banks."""
-    counts: dict[str, int] = {}
-    for bank in banks:
-        for site in bank.sites:
-            counts[site.site] = counts.get(site.site, 0) + (site.rows if what == "rows" else site.patches)
-    total = math.fsum(counts.values())
-    if not total:
+    totals: Counter[str] = Counter()
+    for site, count in counts:
+        totals[site] += count
+    if not totals.total():
         msg = f"All sites together have 0 {what}: there are no shares to draw; look at bank.sites of the results."
         raise ValueError(msg)
-    return {site: 100 * count / total for site, count in counts.items()}
+    return {site: 100 * count / totals.total() for site, count in totals.items()}

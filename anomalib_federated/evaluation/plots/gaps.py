@@ -9,26 +9,21 @@ from dataclasses import dataclass
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from anomalib_federated.evaluation.plots.rows import GroupedRows
 from anomalib_federated.evaluation.plots.style import (
     BASELINE,
     FOREGROUND,
     TEXT_POINTS,
     Look,
     dress,
-    in_columns,
     in_order,
     legend,
-    legend_height,
     looks,
     named,
-    new_figure,
     note,
     plain,
     point,
 )
-
-_ROW_INCHES = 0.165
-_GAP_ROWS = 0.9  # between categories
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,41 +64,24 @@ def gap(gaps: Sequence[RelativeGap], *, words: str, intervals: str = "", baselin
     """
     _check(gaps)
     look_of = looks([item.method for item in gaps] + [baseline])
-    methods = in_order(item.method for item in gaps)
-    categories = sorted({item.category for item in gaps})
     by_place = {(item.method, item.category): item for item in gaps}
-    blocks = in_columns(categories, rows=len(methods))
-    figure = new_figure(
-        len(blocks[0]) * (len(methods) + _GAP_ROWS) * _ROW_INCHES
-        + 1.5
-        + legend_height([named(method) for method in methods]),
-        words=f"{words} relative to {baseline}, by category and method",
+    rows = GroupedRows(
+        methods=in_order(item.method for item in gaps), categories=sorted({item.category for item in gaps})
     )
-    for axes, block in zip(figure.subplots(1, len(blocks), squeeze=False)[0], blocks, strict=True):
+    figure, panels = rows.panels(beside=1.5, words=f"{words} relative to {baseline}, by category and method")
+    for axes, categories in panels:
         dress(axes, x=f"{words} relative to\n{named(baseline)}, %", grid="x")
         _frame(axes, gaps)
-        _rows(axes, block, by_place, {method: look_of[method] for method in methods})
-    legend(figure, [point(look_of[method], named(method)) for method in methods])
+        for group, category in enumerate(categories):
+            if group % 2:
+                first = rows.at(group, 0) - 0.95
+                axes.axhspan(first, first + rows.stride, color=FOREGROUND, alpha=0.05, lw=0)
+            for place, method in enumerate(rows.methods):
+                _draw(axes, rows.at(group, place), by_place.get((method, category)), look_of[method])
+        rows.label(axes, categories)
+    legend(figure, [point(look_of[method], named(method)) for method in rows.methods])
     note(figure, f"Left of the line is worse than {plain(baseline)}.", intervals)
     return figure
-
-
-def _rows(
-    axes: Axes,
-    categories: Sequence[str],
-    by_place: dict[tuple[str, str], RelativeGap],
-    look_of: dict[str, Look],
-) -> None:
-    stride = len(look_of) + _GAP_ROWS
-    for group, category in enumerate(categories):
-        if group % 2:
-            axes.axhspan(group * stride - 0.95, group * stride + stride - 0.95, color=FOREGROUND, alpha=0.05, lw=0)
-        for place, (method, look) in enumerate(look_of.items()):
-            _draw(axes, group * stride + place, by_place.get((method, category)), look)
-    middle = (len(look_of) - 1) / 2
-    axes.set_yticks([group * stride + middle for group in range(len(categories))], labels=[*map(named, categories)])
-    axes.tick_params(axis="y", length=0)
-    axes.set_ylim(len(categories) * stride - 0.95, -0.95)
 
 
 def _check(gaps: Sequence[RelativeGap]) -> None:

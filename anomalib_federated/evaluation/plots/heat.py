@@ -19,7 +19,7 @@ def heat_map(results: Sequence[Result], figure: str) -> Figure:
 
     Args:
         results: Of all methods, categories and seeds.
-        figure: A name of :data:`~anomalib_federated.evaluation.figures.HEADLINES`.
+        figure: One of :func:`~anomalib_federated.evaluation.seed_values.figure_labels`.
 
     Raises:
         ValueError: If there is nothing to draw or the figure is unknown.

@@ -45,28 +45,29 @@ def score_histograms(result: Result) -> Figure:
     Raises:
         ValueError: If the result has no image scores, or one that is not finite.
     """
-    panels = _panels(result)
-    scores = np.concatenate([panel.scores for panel in panels]) if panels else np.empty(0)
     if not result.figures.images:
         msg = f"The result of {result.method} on {result.category} has no image scores to draw; evaluate it again."
         raise ValueError(msg)
+    panels = _panels(result)
+    scores = np.concatenate([panel.scores for panel in panels])
     if not np.isfinite(scores).all():
-        msg = f"The result of {result.method} on {result.category} has an image score that is not finite."
+        msg = f"A score of {result.method} on {result.category}, seed {result.seed}, is not finite; evaluate it again."
         raise ValueError(msg)
     points = result.figures.operating_points
-    edges = _edges(scores, points)
+    thresholds = _by_threshold(points)
+    edges = _edges(np.concatenate([scores, [*thresholds]]))
     words = f"Image scores of {result.method} on {result.category}, validation, good and defective test images"
     figure = new_figure(1.15 * len(panels) + 1.2, words=words)
     rows = figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0]
     for axes, panel in zip(rows, panels, strict=True):
         dress(axes, y="images", grid="y", title=panel.title)
         _draw(axes, panel, edges)
-        for place, point in enumerate(points):
-            axes.axvline(point.threshold, color=FOREGROUND, linewidth=1.3, dashes=_dashes(place))
+        for place, threshold in enumerate(thresholds):
+            axes.axvline(threshold, color=FOREGROUND, linewidth=1.3, dashes=_dashes(place))
     rows[-1].set_xlabel("image score, unscaled")
     rows[-1].set_xlim(edges[0], edges[-1])
     if points:
-        legend(figure, [_threshold(place, point) for place, point in enumerate(points)])
+        legend(figure, [_threshold(place, own) for place, own in enumerate(thresholds.values())])
     where = f"{plain(result.method)} on {plain(result.category)}, seed {result.seed}."
     note(figure, where, _from_where(points))
     return figure
@@ -85,11 +86,18 @@ def _panels(result: Result) -> list[_Panel]:
     return [panel for panel in panels if panel.scores]
 
 
-def _edges(scores: NDArray[np.float64], points: Sequence[OperatingPoint]) -> NDArray[np.float64]:
-    """Bins of equal width over scores and thresholds, with some air at both ends."""
-    all_values = np.concatenate([scores, [point.threshold for point in points]])
-    low, high = float(all_values.min()), float(all_values.max())
-    air = 0.02 * (high - low) or 0.5
+def _by_threshold(points: Sequence[OperatingPoint]) -> dict[float, list[OperatingPoint]]:
+    """Few validation images give several operating points one threshold, which is one line."""
+    found: dict[float, list[OperatingPoint]] = {}
+    for point in points:
+        found.setdefault(point.threshold, []).append(point)
+    return found
+
+
+def _edges(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Bins of equal width over scores and thresholds, with an empty one at both ends."""
+    low, high = float(values.min()), float(values.max())
+    air = 0.04 * (high - low) or 0.5
     return np.linspace(low - air, high + air, _BINS + 1)
 
 
@@ -115,9 +123,10 @@ def _dashes(place: int) -> tuple[float, ...]:
     return DASHES[1 + place % (len(DASHES) - 1)]
 
 
-def _threshold(place: int, point: OperatingPoint) -> Line2D:
-    found = "" if point.tpr is None else f", finds {100 * point.tpr:.0f} %"
-    label = f"threshold {point.threshold:.4g}: passes {100 * point.tnr:g} %{found}"
+def _threshold(place: int, points: Sequence[OperatingPoint]) -> Line2D:
+    found = "" if points[0].tpr is None else f", finds {100 * points[0].tpr:.0f} %"
+    passed = " or ".join(f"{100 * point.tnr:g}" for point in points)
+    label = f"threshold {points[0].threshold:.4g}: passes {passed} %{found}"
     return Line2D([], [], color=FOREGROUND, linewidth=1.3, dashes=_dashes(place), label=label)
 
 
@@ -126,6 +135,6 @@ def _from_where(points: Sequence[OperatingPoint]) -> str:
         return "No thresholds: there were no validation images."
     count = points[0].validation_images
     return (
-        f"Thresholds come from {count} normal validation images: each lets the named share of them pass, and finds the "
-        "named share of the defective test images."
+        f"Thresholds come from {count} normal validation images: each lets the named share of them pass, or more, and "
+        "finds the named share of the defective test images."
     )

@@ -38,7 +38,6 @@ WIDTH = 7.2
 
 Grid: TypeAlias = Literal["x", "y", "both"]
 
-_ROWS_A_COLUMN = 36
 _CHARACTERS_PER_INCH = 13.0  # of the note's text at 9 points, on the safe side
 
 
@@ -71,14 +70,6 @@ def in_order(methods: Iterable[str]) -> list[str]:
     ['centralised', 'federated', 'federated_iid']
     """
     return sorted(set(methods), key=lambda name: (name != BASELINE, name))
-
-
-def in_columns(categories: Sequence[str], *, rows: int) -> list[list[str]]:
-    """Categories of so many rows each, in one column of panels or, where one would be taller than a page, in two."""
-    if len(categories) * rows <= _ROWS_A_COLUMN:
-        return [list(categories)]
-    half = math.ceil(len(categories) / 2)
-    return [list(categories[:half]), list(categories[half:])] if half < len(categories) else [list(categories)]
 
 
 def looks(methods: Iterable[str]) -> dict[str, Look]:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from statistics import fmean
 from typing import Literal, TypeAlias
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import EngFormatter
 
 from anomalib_federated.evaluation.plots.cells import Cells, cells_of
 from anomalib_federated.evaluation.plots.style import (
@@ -26,12 +28,13 @@ from anomalib_federated.evaluation.plots.style import (
     with_start,
 )
 from anomalib_federated.evaluation.results import Result
+from anomalib_federated.evaluation.undefined import mean
 
 Against: TypeAlias = Literal["bank rows", "bytes sent", "epsilon"]
 
 _LABELS: dict[Against, str] = {
     "bank rows": "rows of the bank, mean over categories",
-    "bytes sent": "bytes that all sites sent, mean over categories",
+    "bytes sent": "sent by all sites together, mean over categories",
     "epsilon": "privacy loss epsilon (less is more private)",
 }
 _LOGARITHMIC_FROM = 8.0  # ratio of the largest to the smallest price
@@ -45,7 +48,7 @@ def trade_off(results: Sequence[Result], figure: str, *, against: Against = "ban
 
     Args:
         results: Of all methods, categories and seeds.
-        figure: A name of :data:`~anomalib_federated.evaluation.figures.HEADLINES`.
+        figure: One of :func:`~anomalib_federated.evaluation.seed_values.figure_labels`.
         against: The price; "epsilon" is read from ``result.settings["epsilon"]``.
 
     Raises:
@@ -74,6 +77,8 @@ def trade_off(results: Sequence[Result], figure: str, *, against: Against = "ban
     for method, price in prices.items():
         _draw(axes, price, ranges[method], look_of[method])
     _scale(axes, list(prices.values()))
+    if against == "bytes sent":
+        axes.xaxis.set_major_formatter(EngFormatter("B"))
     axes.set_ylim(low, high + 0.01 * (high - low))
     legend(drawing, [point(look_of[method], named(method)) for method in prices])
     note(drawing, *_notes(cells, prices, common, against))
@@ -82,9 +87,7 @@ def trade_off(results: Sequence[Result], figure: str, *, against: Against = "ban
 
 def _price(results: Sequence[Result], method: str, against: Against) -> float | None:
     """Mean over the method's results; ``None`` if any of them does not tell it."""
-    prices = [_price_of(result, against) for result in results if result.method == method]
-    known = [price for price in prices if price is not None]
-    return math.fsum(known) / len(known) if len(known) == len(prices) else None
+    return mean([_price_of(result, against) for result in results if result.method == method])
 
 
 def _price_of(result: Result, against: Against) -> float | None:
@@ -107,18 +110,16 @@ def _valued(cells: Cells, method: str) -> set[str]:
 def _range(cells: Cells, method: str, common: Sequence[str]) -> tuple[float, float, float]:
     """Lowest seed, mean and highest seed, each averaged over the categories."""
     values = [cells[method, category].values for category in common]
-    lows, highs = [min(seeds) for seeds in values], [max(seeds) for seeds in values]
-    means = [math.fsum(seeds) / len(seeds) for seeds in values]
-    return math.fsum(lows) / len(common), math.fsum(means) / len(common), math.fsum(highs) / len(common)
+    return fmean(map(min, values)), fmean(map(fmean, values)), fmean(map(max, values))
 
 
 def _draw(axes: Axes, price: float, values: tuple[float, float, float], look: Look) -> None:
-    lowest, mean, highest = values
+    lowest, middle, highest = values
     if lowest < highest:
         axes.vlines(price, lowest, highest, color=look.color, linewidth=1.8)
     axes.plot(
         [price],
-        [mean],
+        [middle],
         linestyle="none",
         marker=look.marker,
         color=look.color,

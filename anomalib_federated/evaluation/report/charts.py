@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from matplotlib.figure import Figure
 
-from anomalib_federated.evaluation.comparison.seed_values import SeedValues, seed_values
 from anomalib_federated.evaluation.figures import HEADLINES
 from anomalib_federated.evaluation.plots import (
     RelativeGap,
@@ -19,8 +18,10 @@ from anomalib_federated.evaluation.plots import (
     to_svg,
     trade_off,
 )
-from anomalib_federated.evaluation.report.numbers import Cells, mean
+from anomalib_federated.evaluation.report.numbers import Cells
 from anomalib_federated.evaluation.results import Result
+from anomalib_federated.evaluation.seed_values import SeedValues, seed_values
+from anomalib_federated.evaluation.undefined import mean
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,8 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from anomalib_federated.evaluation.figures import Group, OperatingPoint
-from anomalib_federated.evaluation.report.numbers import Cells, mean, show
+from anomalib_federated.evaluation.report.numbers import Cells
 from anomalib_federated.evaluation.results import BankFacts, Result, SiteShare
+from anomalib_federated.evaluation.undefined import NOT_DEFINED, mean, show
+
+LIMIT = "0.05"
+"""Of the false positive rate, for AUC-sPRO of a part of the images; as ``auc_spro`` names it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +55,8 @@ class SiteRow:
     rows: int
     share_of_patches: float
     share_of_rows: float
+    megabytes_up: float
+    megabytes_down: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +68,7 @@ class BankTable:
         rows: Of all categories' banks.
         megabytes: Likewise.
         megabytes_sent: By all sites together.
+        megabytes_received: By all sites together.
         covering_radius: The largest of the categories; empty if not measured everywhere.
         sites: Sorted by name.
         fairness: In words, how rows are shared compared to patches; empty if one site or none is known.
@@ -71,19 +78,19 @@ class BankTable:
     rows: int
     megabytes: float
     megabytes_sent: float
+    megabytes_received: float
     covering_radius: str
     sites: tuple[SiteRow, ...]
     fairness: str
 
 
-def group_rows(cells: Cells, methods: Sequence[str], category: str, *, limit: str) -> list[GroupRow]:
+def group_rows(cells: Cells, methods: Sequence[str], category: str) -> list[GroupRow]:
     """Figures per defect type, folder and kind.
 
     Args:
         cells: Results.
         methods: The columns.
         category: Of the images.
-        limit: Of the false positive rate, as ``auc_spro`` names it.
     """
     groups: dict[tuple[str, str], dict[str, list[Group]]] = {}
     for method in methods:
@@ -97,7 +104,7 @@ def group_rows(cells: Cells, methods: Sequence[str], category: str, *, limit: st
             images=max(group.images for own in of_methods.values() for group in own),
             figures=tuple(
                 (
-                    show(mean([(group.auc_spro or {}).get(limit) for group in of_methods.get(method, ())])),
+                    show(mean([(group.auc_spro or {}).get(LIMIT) for group in of_methods.get(method, ())])),
                     show(mean([group.classification.auroc for group in of_methods.get(method, ())])),
                 )
                 for method in methods
@@ -151,6 +158,7 @@ def _bank_table(method: str, banks: Sequence[BankFacts]) -> BankTable:
         rows=sum(bank.rows for bank in banks),
         megabytes=sum(bank.bytes for bank in banks) / 1e6,
         megabytes_sent=sum(bank.bytes_sent for bank in banks) / 1e6,
+        megabytes_received=sum(bank.bytes_received for bank in banks) / 1e6,
         covering_radius="" if None in radii else show(max(radius for radius in radii if radius is not None)),
         sites=sites,
         fairness=_fairness(sites),
@@ -171,6 +179,8 @@ def _site_rows(shares: Sequence[SiteShare]) -> tuple[SiteRow, ...]:
                 rows=own_rows,
                 share_of_patches=own_patches / patches if patches else 0.0,
                 share_of_rows=own_rows / rows if rows else 0.0,
+                megabytes_up=sum(share.bytes_up for share in own) / 1e6,
+                megabytes_down=sum(share.bytes_down for share in own) / 1e6,
             )
         )
     return tuple(found)
@@ -227,4 +237,4 @@ def _flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
 
 
 def _percent(value: float | None) -> str:
-    return "not defined" if value is None else f"{100 * value:.1f} %"
+    return NOT_DEFINED if value is None else f"{100 * value:.1f} %"

@@ -10,11 +10,12 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from anomalib_federated import __version__
+from anomalib_federated.deploy.heat import COLOURS, STOPS
 from anomalib_federated.evaluation.comparison.compare import compare, headline
 from anomalib_federated.evaluation.figures import HEADLINES
-from anomalib_federated.evaluation.gallery.layers import COLOURS, STOPS
 from anomalib_federated.evaluation.report.charts import chart_groups, site_charts
 from anomalib_federated.evaluation.report.details import (
+    LIMIT,
     bank_tables,
     group_rows,
     point_rows,
@@ -72,29 +73,29 @@ def _content(results: Sequence[Result], folder: Path, baseline: str, figure: str
     cells = cells_of(results)
     methods = sorted({result.method for result in results}, key=lambda name: (name != baseline, name))
     categories = sorted({result.category for result in results})
-    limit = figure.partition("@")[2] if figure.startswith("auc_spro@") else "0.05"
     points = [(category, point_rows(cells, methods, category)) for category in categories]
     cards, pictures = gallery_cards(folder, cells, methods)
-    tables = figure_tables(results, methods, first=figure)
-    comparisons = [compare(results, figure=table.name, baseline=baseline) for table in tables]
+    tables = figure_tables(results, baseline=baseline, first=figure)
+    others = [compare(results, figure=table.name, baseline=baseline) for table in tables if table.name != figure]
+    comparisons = [compare(results, figure=figure, baseline=baseline), *others]
     return {
         "css": _text("report.css"),
         "js": _text("report.js"),
         "version": __version__,
         "count": len(results),
-        "answer": headline([compare(results, figure=figure, baseline=baseline)]),
+        "answer": headline(comparisons[:1]),
         "methods": methods,
         "categories": categories,
         "seeds": sorted({result.seed for result in results}),
         "counts": _image_counts(results, categories),
         "baseline": baseline,
         "figure": figure,
-        "limit": limit,
+        "limit": LIMIT,
         "tables": tables,
         "spread_words": spread_words(results),
         "comparisons": comparisons if len(methods) > 1 else [],
         "charts": chart_groups(results, cells, categories, baseline=baseline, figure=figure),
-        "groups": [(category, group_rows(cells, methods, category, limit=limit)) for category in categories],
+        "groups": [(category, group_rows(cells, methods, category)) for category in categories],
         "points": points,
         "coarse": any(row.coarse for _, rows in points for _, own in rows for row in own),
         "cards": cards,

@@ -22,7 +22,7 @@ def spread_words(results: Sequence[Result]) -> str:
             f"Below a value: {confidence} bootstrap interval over test images, {resamples} resamples."
             for confidence, resamples in sorted(intervals)
         ]
-    return " ".join([*said, "The mean is over categories, where all are defined."])
+    return " ".join([*said, "A mean over categories is given to methods that have them all."])
 
 
 HOW_MEASURED = (

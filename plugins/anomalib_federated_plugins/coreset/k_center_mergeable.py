@@ -18,9 +18,9 @@ import logging
 
 from anomalib_federated.budget import BudgetLike
 from anomalib_federated.interfaces.coreset import Coreset, Picks
+from anomalib_federated.lazy_greedy import LazyGreedy
 from anomalib_federated.rows import Rows
 from anomalib_federated_plugins.coreset.k_center import first_pick
-from anomalib_federated_plugins.coreset.lazy_greedy import LazyGreedy
 
 logger = logging.getLogger(__name__)
 

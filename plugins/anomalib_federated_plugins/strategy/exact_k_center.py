@@ -4,7 +4,7 @@ A coreset of the sites' coresets covers worse than one of all patches: what a si
 cannot know of. Here the sites answer in rounds instead. In each, the server sends the picks so far, and every site the
 patches that these leave farthest, with a bound on all its others. As long as the farthest candidate is farther than
 every bound, it is the farthest patch of all sites, so the server may pick on by itself; then the next round begins.
-This is the lazy greedy method of :mod:`anomalib_federated_plugins.coreset.lazy_greedy`, its pool spread over the sites.
+This is the lazy greedy method of :mod:`anomalib_federated.lazy_greedy`, its pool spread over the sites.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from anomalib_federated.bank import MemoryBank
 from anomalib_federated.budget import BudgetLike
 from anomalib_federated.distances import nearest
 from anomalib_federated.interfaces.strategy import FederationError
-from anomalib_federated_plugins.coreset.lazy_greedy import greedy_in_pool
+from anomalib_federated.lazy_greedy import greedy_in_pool
 from anomalib_federated_plugins.strategy.federated_coreset import FederatedCoreset
 
 logger = logging.getLogger(__name__)
@@ -49,6 +49,8 @@ class ExactKCenter(FederatedCoreset):
         seed: Decides the first pick.
     """
 
+    keeps_site_banks = False
+
     def __init__(self, *, budget: BudgetLike = 10_000, candidates: int = 512, rounds: int = 200, seed: int = 0) -> None:
         super().__init__(budget=budget, coreset="k_center", seed=seed)
         for name, value in {"candidates": candidates, "rounds": rounds}.items():
@@ -59,28 +61,23 @@ class ExactKCenter(FederatedCoreset):
         self.rounds = rounds
         self._picks: dict[str, MemoryBank] = {}
         self._complete: set[str] = set()  # categories
-        self._sent: Counter[tuple[str, str]] = Counter()  # bytes per site and category
-        self._held: dict[int, set[str]] = {}  # categories per node
 
     def configure_train(
         self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
     ) -> Iterable[Message]:
         """Ask every node for the patches that the picks so far leave farthest."""
+        del arrays  # the picks so far are here
         if server_round == 1:
-            self._picks, self._complete, self._sent, self._held = {}, set(), Counter(), {}
-        waiting = [bank for category, bank in self._picks.items() if category not in self._complete]
-        if self._picks and not waiting:
-            return self._to_nobody()
-        arrays = messages.bank_to_arrays(MemoryBank.merge(waiting)) if waiting else ArrayRecord()
+            self.begin()
+            self._picks, self._complete = {}, set()
         self.agree(config)
         query = ConfigRecord({**config, messages.COUNT: self.candidates})
-        asked = [
-            message
-            for message in self._to_all_nodes(messages.CANDIDATES, arrays, query, grid)
-            if server_round == 1 or self._held.get(message.metadata.dst_node_id, set()) - self._complete
-        ]
-        self._asked = [message.metadata.dst_node_id for message in asked]
-        return asked
+        if not self._picks:
+            return self._to_all_nodes(messages.CANDIDATES, ArrayRecord(), query, grid)
+        waiting = [bank for category, bank in self._picks.items() if category not in self._complete]
+        if not waiting:
+            return self._to_nobody()
+        return self._to_holders(messages.CANDIDATES, messages.bank_to_arrays(MemoryBank.merge(waiting)), query)
 
     def aggregate_train(
         self, server_round: int, replies: Iterable[Message]
@@ -96,11 +93,6 @@ class ExactKCenter(FederatedCoreset):
         replies = list(replies)
         banks = self.receive(replies)
         self.banks_received = {}  # candidates, not banks that could be merged again
-        for site, sent in self.bytes_received.items():
-            self._sent.update({(site, category): count for category, count in sent.items()})
-        for reply in replies:
-            categories = set(messages.record(reply, messages.BANK, ArrayRecord))
-            self._held.setdefault(reply.metadata.src_node_id, set()).update(categories)
         for category in sorted({name for bank in banks for name in bank.categories}):
             candidates = MemoryBank.merge(bank.for_category(category) for bank in banks if category in bank.categories)
             self._pick(candidates, _bound(replies, candidates) if category in self._picks else None)
@@ -118,14 +110,7 @@ class ExactKCenter(FederatedCoreset):
         """Have the bank measured once it is complete."""
         if not self._asked or self._complete != set(self._picks):
             return self._to_nobody()
-        self.bytes_received = {site: {} for site in self.bytes_received}
-        for (site, category), count in self._sent.items():
-            self.bytes_received.setdefault(site, {})[category] = count
         return super().configure_evaluate(server_round, arrays, config, grid)
-
-    def aggregate_evaluate(self, server_round: int, replies: Iterable[Message]) -> MetricRecord | None:
-        """The covering radius, once it was asked for."""
-        return super().aggregate_evaluate(server_round, replies) if self._asked else None
 
     def _pick(self, candidates: MemoryBank, bound: float | None) -> None:
         """Go on picking in the one category of the candidates; without a bound, make the first pick."""

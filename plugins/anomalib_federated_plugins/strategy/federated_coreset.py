@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from anomalib_federated import registry
 from anomalib_federated.bank import MemoryBank
@@ -36,18 +37,34 @@ class FederatedCoreset(BankStrategy):
         super().__init__(seed=seed)
         self.coreset: Coreset = registry.build("coreset", coreset, budget=budget)
         self.method = registry.name_of(coreset, kind="coreset")
+        self._spec = coreset
 
     def aggregate(self, banks: Sequence[MemoryBank]) -> MemoryBank:
         """The coreset of the union of the banks."""
         union = MemoryBank.merge(banks)
         return MemoryBank.merge(self._select(union.for_category(category)) for category in sorted(union.categories))
 
+    def coreset_of(self, rows: int) -> Coreset:
+        """The coreset, for another number of rows; a target radius stays."""
+        coreset: Coreset = registry.build("coreset", self._spec, budget=replace(self.coreset.budget, most=rows))
+        return coreset
+
+    def choose(self, union: MemoryBank) -> Tensor:
+        """Which rows of one category to keep.
+
+        Args:
+            union: The rows of all sites, site by site in the order of their names.
+
+        Returns:
+            Distinct row numbers of shape ``(k,)``, int64.
+        """
+        return self.coreset.select(union.features, seed=self.seed).indices
+
     def _select(self, union: MemoryBank) -> MemoryBank:
-        features = union.features.float()
-        indices = self.coreset.select(features, seed=self.seed).indices
+        indices = self.choose(union)
         selected = union.select(indices)
         # A kept row now also stands for the patches of the rows that were dropped in its favour.
-        owner = nearest(features, features[indices])[1]
+        owner = nearest(union.features, selected.features)[1]
         owner[indices] = torch.arange(len(indices))  # also beside its equals, a kept row stands for itself
         weights = torch.zeros(len(indices), dtype=torch.float64).index_add_(0, owner, union.weights.double()).float()
         (category,) = union.categories

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from math import isfinite
 from typing import TypeAlias
 
-from anomalib_federated.evaluation.figures import HEADLINES
+from anomalib_federated.evaluation.figures import HEADLINES, Interval
 from anomalib_federated.evaluation.results import Result
 
 SeedValues: TypeAlias = dict[tuple[str, str], dict[int, float]]
@@ -52,7 +52,7 @@ def figure_labels(results: Sequence[Result]) -> dict[str, str]:
         ValueError: If there are no results.
     """
     if not results:
-        msg = "There are no results to compare; evaluate a model first."
+        msg = "There are no results; evaluate a model first."
         raise ValueError(msg)
     limits = {limit for result in results for limit in result.figures.localization.auc_spro or {}}
     wished = {point.tnr for result in results for point in result.figures.operating_points}
@@ -62,6 +62,15 @@ def figure_labels(results: Sequence[Result]) -> dict[str, str]:
         | {f"auc_spro@{limit}": f"AUC-sPRO@{limit}" for limit in sorted(limits, key=float)}
         | {f"tpr@tnr{tnr:g}": f"TPR at {100 * tnr:g} % TNR" for tnr in sorted(wished, reverse=True)}
     )
+
+
+def intervals_of(results: Sequence[Result], figure: str) -> dict[tuple[str, str, int], Interval]:
+    """Bootstrap intervals of a figure by method, category and seed, of the results that have one."""
+    return {
+        (result.method, result.category, result.seed): result.figures.intervals[figure]
+        for result in results
+        if figure in result.figures.intervals
+    }
 
 
 def _value(result: Result, figure: str) -> float | None:

@@ -1,4 +1,4 @@
-"""Greedy k-center, exact and lazy: the engine behind the k-center plugins.
+"""Greedy k-center, exact and lazy: the engine behind the k-center plugins, and behind a site's part of a refinement.
 
 Greedy k-center (Gonzalez 1985, https://doi.org/10.1016/0304-3975(85)90224-5) picks the row that is farthest from all
 rows picked so far, again and again; its covering radius is at most twice the best possible. Done naively, every pick
@@ -16,10 +16,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from anomalib_federated.greedy_state import GreedyState
 from anomalib_federated.nearest_pick import PRODUCT_WIDTH, NearestPick
 from anomalib_federated.progress import progress_bar
 from anomalib_federated.rows import Rows
-from anomalib_federated_plugins.coreset.greedy_state import GreedyState
 
 SMALLEST_POOL, LARGEST_POOL = 512, 4096
 """Rows in the pool; its square of distances (float64) should stay small beside a pass over all rows."""
@@ -35,12 +35,12 @@ class LazyGreedy:
 
     Args:
         rows: Finite features of shape ``(n, d)``.
-        start: First pick.
+        start: First pick, or all that are picked already: distinct row numbers of shape ``(m,)``, int64.
         purpose: All else that decides the picks; what was kept for another purpose is not used.
 
     Attributes:
         indices: Picks so far, shape ``(k,)``, int64.
-        heights: Distance of each pick to those before it, shape ``(k,)``, float64; infinite for the first.
+        heights: Distance of each pick to those before it, shape ``(k,)``, float64; infinite for those given.
 
     Example:
         >>> from anomalib_federated.rows import TensorRows
@@ -48,18 +48,23 @@ class LazyGreedy:
         >>> greedy.grow(2)
         >>> greedy.indices, greedy.radius
         (tensor([0, 3]), 2.0)
+        >>> greedy = LazyGreedy(TensorRows(torch.tensor([[0.0], [1.0], [2.0], [10.0]])), start=torch.tensor([0, 3]))
+        >>> greedy.grow(3)
+        >>> greedy.indices
+        tensor([0, 3, 2])
     """
 
-    def __init__(self, rows: Rows, *, start: int, purpose: str = "") -> None:
+    def __init__(self, rows: Rows, *, start: int | Tensor, purpose: str = "") -> None:
+        first = torch.as_tensor(start).reshape(-1)
         self._near = NearestPick(rows)
-        self._state = GreedyState(rows.state, meaning=f"{rows.shape} from {start}: {purpose}")
+        self._state = GreedyState(rows.state, meaning=f"{rows.shape} from {first.tolist()}: {purpose}")
         self.indices = torch.empty(0, dtype=torch.int64)
         self.heights = torch.empty(0, dtype=torch.float64)
         if kept := self._state.load():
             self.indices, self.heights, self._near.squared, self._near.owner = kept
             self._near.picked = rows.take(self.indices)
         else:
-            self._add(torch.tensor([start]), torch.tensor([float("inf")], dtype=torch.float64))
+            self._add(first, torch.full((len(first),), float("inf"), dtype=torch.float64))
 
     @property
     def owner(self) -> Tensor:
@@ -77,7 +82,7 @@ class LazyGreedy:
         return float(self.squared.max().clamp_min(0).sqrt())
 
     def radius_after(self, count: int) -> float:
-        """Covering radius of the first ``count`` picks, at most as many as there are."""
+        """Covering radius of the first ``count`` picks: at most as many as there are, no fewer than were given."""
         return float(self.heights[count]) if count < len(self.heights) else self.radius
 
     def grow(self, most: int, *, radius: float | None = None) -> None:

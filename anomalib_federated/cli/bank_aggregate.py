@@ -1,0 +1,112 @@
+"""``anomalib-federated bank aggregate``: the global bank out of the banks of sites, without a live federation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from jsonargparse import ArgumentParser, Namespace
+from rich.console import Console
+
+from anomalib_federated import registry
+from anomalib_federated.bank import BankError, MemoryBank, describe
+from anomalib_federated.cli.bank_table import print_bank
+from anomalib_federated.cli.logs import configure_logs
+from anomalib_federated.cli.plugin_option import PLUGIN, keep_names, plugin_option
+from anomalib_federated.federation.folder import FederationFolder, Version
+from anomalib_federated.federation.merge import merge_site_banks
+from anomalib_federated.interfaces.strategy import BankStrategy
+
+STRATEGY = "federated_coreset"
+
+
+def run(command: str, arguments: Sequence[str]) -> int:
+    """Aggregate, save and describe the result."""
+    configure_logs()
+    parser = _parser(command)
+    options = parser.parse_args(keep_names(arguments, {"--strategy"}))
+    if options.folder is None:
+        if not options.files or options.output is None:
+            parser.error("give the banks of sites and --output FILE, or --folder FOLDER")
+        path, bank = _aggregate_files(options)
+    else:
+        if options.files or options.output or options.without:
+            parser.error("a federation's folder says what its sites and versions are: give --folder alone")
+        path, bank = _aggregate_folder(options)
+    print_bank(str(path), describe(bank))
+    if set(bank.categories) - set(bank.covering_radius):
+        Console().print("How well the new bank covers the sites' patches is not known until the sites measure it.")
+    return 0
+
+
+def _aggregate_files(options: Namespace) -> tuple[Path, MemoryBank]:
+    strategy, _ = _strategy(options)
+    bank = merge_site_banks(_load(options.files), strategy, without=options.without)
+    return bank.save(options.output), bank
+
+
+def _aggregate_folder(options: Namespace) -> tuple[Path, MemoryBank]:
+    folder = FederationFolder.open(options.folder)
+    version = _next_version(folder, options)
+    Console().print(f"Version {version.number}, of sites {', '.join(version.sites)}.", highlight=False, markup=False)
+    return folder.version_path(version.number), folder.version_bank(version.number)
+
+
+def _next_version(folder: FederationFolder, options: Namespace) -> Version:
+    if folder.versions() and [options.strategy, options.budget, options.seed] == [None, None, None]:
+        return folder.aggregate_again()
+    strategy, spec = _strategy(options)
+    return folder.aggregate(strategy, spec=spec)
+
+
+def _strategy(options: Namespace) -> tuple[BankStrategy, dict[str, Any]]:
+    """The strategy, and what it was built from."""
+    budget = {} if options.budget is None else {"budget": options.budget}
+    spec = plugin_option(options.strategy or STRATEGY, default=STRATEGY)
+    strategy: BankStrategy = registry.build("strategy", spec, seed=options.seed or 0, **budget)
+    init_args = {} if isinstance(spec, str) else spec["init_args"]
+    return strategy, {"class_path": registry.name_of(spec, kind="strategy"), "init_args": init_args | budget}
+
+
+def _load(files: Sequence[str]) -> list[MemoryBank]:
+    """The banks of the files; one that does not go with those before it is refused by name."""
+    banks: dict[str, MemoryBank] = {}
+    origin: dict[str, str] = {}
+    for name in files:
+        bank = MemoryBank.load(name)
+        for site in bank.sites:
+            if site in origin:
+                msg = f"{origin[site]} and {name} are both of site '{site}'; give one bank of each site."
+                raise BankError(msg)
+            origin[site] = name
+        for first, other in list(banks.items())[:1]:
+            if differing := other.space.differences(bank.space):
+                msg = f"{first} and {name} were made by other settings: {differing}; build them with the same."
+                raise BankError(msg)
+        banks[name] = bank
+    return list(banks.values())
+
+
+def _parser(command: str) -> ArgumentParser:
+    parser = ArgumentParser(
+        prog=f"anomalib-federated {command}",
+        description="Make the global bank out of the banks that sites sent, exactly as the live federation does. A "
+        "site that is left out leaves no trace. With --folder, the next version of that federation's global bank is "
+        "made of all sites that are in; without --strategy, --budget and --seed, as the version before was made.",
+    )
+    parser.add_argument("files", nargs="*", type=str, metavar="FILE", help="bank of a site")
+    parser.add_argument("--output", type=Path | None, default=None, help="file to write")
+    parser.add_argument("--folder", type=Path | None, default=None, help="folder of a federation, instead of files")
+    parser.add_argument("--without", nargs="+", type=str, default=[], metavar="SITE", help="sites to leave out")
+    parser.add_argument(
+        "--strategy", type=PLUGIN | None, default=None, help=f"how site banks become one; {STRATEGY} if left out"
+    )
+    parser.add_argument(
+        "--budget",
+        type=int | float | dict[str, int | float] | None,
+        default=None,
+        help="rows per category, a share of the sites' rows, or {radius: R, rows: MOST}; if left out, the strategy's",
+    )
+    parser.add_argument("--seed", type=int | None, default=None, help="decides every random choice; 0 if left out")
+    return parser

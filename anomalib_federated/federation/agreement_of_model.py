@@ -1,0 +1,47 @@
+"""What sites agree on, out of the settings of a detector."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from anomalib_federated import registry
+from anomalib_federated.agreement import Agreement
+from anomalib_federated.budget import BudgetLike
+from anomalib_federated.models import FederatedPatchcore
+
+
+def make_agreement(
+    model: FederatedPatchcore,
+    *,
+    coreset: str | Mapping[str, Any] | None = None,
+    budget: BudgetLike | None = None,
+    dtype: str = "float16",
+    seed: int = 0,
+) -> Agreement:
+    """The agreement of a federation that trains a detector.
+
+    Args:
+        model: The detector.
+        coreset: The coreset plugin of the sites; ``None`` takes the detector's.
+        budget: Rows per category that a site sends; ``None`` takes the detector's budget.
+        dtype: Type of the features sent, one of :data:`anomalib_federated.agreement.DTYPES`.
+        seed: Decides every random choice at the sites.
+
+    Raises:
+        PluginError: If the coreset plugin cannot be had.
+        ValueError: If a setting is impossible.
+    """
+    if coreset is None:
+        name, init_args = model.coreset_name, model.coreset_args
+    else:
+        name = registry.name_of(coreset, kind="coreset")
+        init_args = {} if isinstance(coreset, str) else dict(coreset.get("init_args") or {})
+    return Agreement(
+        space=model.space,
+        coreset=name,
+        coreset_args=init_args,
+        budget=model.coreset.budget if budget is None else budget,
+        dtype=dtype,
+        seed=seed,
+    )

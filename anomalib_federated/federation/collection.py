@@ -1,0 +1,115 @@
+"""Collection over time: each site's bank is gathered whenever the site is online, and is on disk as soon as it came.
+
+The server may be killed at any moment: started again on the same folder, it asks only the sites that are missing.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from flwr.serverapp import Grid
+
+from anomalib_federated.federation.collection_plan import CollectionPlan
+from anomalib_federated.federation.folder import FederationFolder
+from anomalib_federated.federation.gathering import Gathering
+from anomalib_federated.federation.sweeper import Sweeper
+from anomalib_federated.interfaces.strategy import FederationError
+from anomalib_federated.progress import progress_bar
+
+
+@dataclass(frozen=True, kw_only=True)
+class Collected:
+    """How a collection ended.
+
+    Attributes:
+        sites: Names of the sites whose bank is in the folder, sorted; those of earlier runs included.
+        missing: Per expected site that is not in, why.
+        strangers: Per node that stands for no site that is known, why there is no bank of it.
+        received: Per site that sent a bank in this collection, and category, the bytes of bank that came.
+        asked: Per site that sent a bank in this collection, how often its node was asked.
+        seconds: Time it took.
+    """
+
+    sites: tuple[str, ...]
+    missing: Mapping[str, str]
+    strangers: Mapping[int, str]
+    received: Mapping[str, Mapping[str, int]]
+    asked: Mapping[str, int]
+    seconds: float
+
+
+def collect(
+    grid: Grid,
+    folder: FederationFolder,
+    plan: CollectionPlan,
+    *,
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], object] = time.sleep,
+) -> Collected:
+    """Gather the sites' banks into a federation's folder until all expected ones are in, or the deadline is over.
+
+    Every valid bank goes to disk at once and is then dropped from memory. Who fails or sends what is refused is asked
+    again after a while; nobody waits for anybody else, not even for a site that was killed in the middle of its upload.
+
+    Args:
+        grid: Reaches the sites.
+        folder: The federation's folder; its agreement is what the sites are asked for. Sites whose bank is in are not
+            asked again.
+        plan: How long to wait for whom.
+        clock: Tells the time in seconds, from any start.
+        sleep: Waits as many seconds.
+
+    Returns:
+        Who is in, who is missing and why.
+
+    Raises:
+        FederationError: If a site is expected that was removed, or fewer banks than the quorum are in at the deadline;
+            what came is kept in the folder.
+        FolderError: If the folder is damaged.
+    """
+    statuses = folder.statuses()
+    if gone := [site for site in plan.sites if site in statuses and statuses[site].state == "removed"]:
+        msg = (
+            f"Site '{gone[0]}' is expected, but was removed from {folder.path}; expect it no more, or have it back by "
+            "adding its file with 'anomalib-federated bank add'."
+        )
+        raise FederationError(msg)
+    began = clock()
+    gathering = Gathering(grid, folder, plan, clock=clock, deadline=began + plan.deadline)
+    sweeper = Sweeper(gathering.steps, clock=clock)
+    try:
+        with progress_bar("banks of sites", total=len(plan.sites) or plan.quorum) as advance:
+            shown = 0
+            while not gathering.complete and (left := began + plan.deadline - clock()) > 0:
+                sweeper.sweep()
+                sleep(min(plan.poll, left))
+                advance(len(gathering.sites) - shown)
+                shown = len(gathering.sites)
+    finally:
+        sweeper.stop()
+        gathering.close()
+    collected = Collected(
+        sites=gathering.sites,
+        missing=gathering.note_missing(),
+        strangers=gathering.strangers(),
+        received=gathering.received,
+        asked=gathering.asked,
+        seconds=clock() - began,
+    )
+    if len(set(collected.sites) & set(plan.sites or collected.sites)) < plan.quorum:
+        raise FederationError(_too_few(collected, folder, plan))
+    return collected
+
+
+def _too_few(collected: Collected, folder: FederationFolder, plan: CollectionPlan) -> str:
+    inside = [site for site in collected.sites if site in (plan.sites or collected.sites)]
+    reasons = [f"{site}: {why}" for site, why in collected.missing.items()]
+    reasons += [f"node {node}: {why}" for node, why in collected.strangers.items()]
+    return (
+        f"{len(inside)} of the {plan.quorum} banks that are needed came within {plan.deadline:g} s "
+        f"({', '.join(inside) or 'none'}). Missing: {' '.join(reasons) or 'no further site was online.'} "
+        f"What came is kept in {folder.path}: start the server again to ask those that are missing, "
+        "or set a smaller quorum."
+    )

@@ -1,0 +1,39 @@
+"""How well a global bank covers the patches of those sites that are online."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection, Mapping
+
+from flwr.app import Message, MessageType
+from flwr.serverapp import Grid
+
+from anomalib_federated.bank import MemoryBank
+from anomalib_federated.federation.asking import ask_about
+from anomalib_federated.measured import Measured, SiteCovering
+from anomalib_federated.replies import site_covering
+
+logger = logging.getLogger(__name__)
+
+
+def measure_global_bank(grid: Grid, bank: MemoryBank, nodes: Mapping[str, int], *, timeout: float = 3600) -> Measured:
+    """Have the sites that are online measure a global bank.
+
+    Args:
+        grid: Reaches the sites.
+        bank: The global bank, of any strategy.
+        nodes: Node id of each site that has one; sites of the bank that are not in it are left out.
+        timeout: Seconds to wait for all answers.
+
+    Returns:
+        What they measured, over which sites, and why others are left out; ``applied_to(bank)`` is the bank with it.
+    """
+    rows = {category: len(bank.for_category(category)) for category in bank.categories}
+
+    def read(reply: Message, categories: Collection[str]) -> dict[str, SiteCovering]:
+        return site_covering(reply, {category: rows[category] for category in categories})
+
+    answers = ask_about(bank, grid, nodes, kind=MessageType.EVALUATE, read=read, timeout=timeout)
+    for site, reason in answers.left_out.items():
+        logger.warning("Site %s did not measure the global bank: %s", site, reason)
+    return Measured.of(answers.of, left_out=answers.left_out, traffic=answers.traffic)

@@ -1,0 +1,72 @@
+"""Federated evaluation: each site scores a global bank on its own test pictures, and tells figures alone."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Protocol, get_args
+
+from flwr.app import ConfigRecord
+from flwr.serverapp import Grid
+
+from anomalib_federated.bank import MemoryBank
+from anomalib_federated.federation.asking import ask_about
+from anomalib_federated.federation.scores import FederatedScores, SiteScores, from_reply
+from anomalib_federated.federation.site import Site
+from anomalib_federated.messages import MessageError, text, whole
+from anomalib_federated.models.image_score import ImageScore, ScoreRule
+
+logger = logging.getLogger(__name__)
+
+METRICS = "evaluate.metrics"
+"""Type of the message."""
+RULE, NEIGHBORS = "score", "num_neighbors"
+"""Fields of its configuration, named as the settings of the detector: how a picture is scored."""
+
+
+class ScorePictures(Protocol):
+    """What a site calls to score a bank on its test pictures."""
+
+    def __call__(self, site: Site, bank: MemoryBank, rule: ImageScore) -> Mapping[str, SiteScores]:
+        """Figures per category of which the site has test pictures and the bank rows; without the covering radius.
+
+        Args:
+            site: The site.
+            bank: The global bank.
+            rule: How a picture is scored.
+        """
+
+
+def score_global_bank(
+    grid: Grid, bank: MemoryBank, nodes: Mapping[str, int], *, rule: ImageScore | None = None, timeout: float = 3600
+) -> FederatedScores:
+    """Have the sites that are online score a global bank on their own test pictures.
+
+    Args:
+        grid: Reaches the sites.
+        bank: The global bank.
+        nodes: Node id of each site that has one; sites of the bank that are not in it are left out.
+        rule: How a picture is scored; ``None`` takes the detector's default, ``smoothed_max``.
+        timeout: Seconds to wait for all answers.
+    """
+    rule = rule or ImageScore("smoothed_max")
+    config = ConfigRecord({RULE: rule.rule, NEIGHBORS: rule.neighbors})
+    answers = ask_about(bank, grid, nodes, kind=METRICS, read=from_reply, config=config, timeout=timeout)
+    for site, reason in answers.left_out.items():
+        logger.warning("Site %s did not score the global bank: %s", site, reason)
+    return FederatedScores(sites=answers.of, left_out=answers.left_out, traffic=answers.traffic)
+
+
+def image_score_of(config: ConfigRecord, *, source: str) -> ImageScore:
+    """The rule in a message's configuration.
+
+    Raises:
+        MessageError: If there is none, or it is not valid.
+    """
+    name = text(config, RULE, source=source)
+    for rule in get_args(ScoreRule):
+        if rule == name:
+            return ImageScore(rule, neighbors=whole(config, NEIGHBORS, source=source))
+    rules = ", ".join(get_args(ScoreRule))
+    msg = f"There is no image score rule {name[:50]!a}, as {source} asks for; it may be {rules}."
+    raise MessageError(msg)

@@ -1,0 +1,122 @@
+"""``federation.yaml``: what the centre asks for, of whom, until when, and what it does with the answers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from jsonargparse import ArgumentParser
+
+from anomalib_federated import registry
+from anomalib_federated.agreement import Agreement
+from anomalib_federated.budget import BudgetLike
+from anomalib_federated.federation.agreement_of_model import make_agreement
+from anomalib_federated.federation.collection_plan import CollectionPlan
+from anomalib_federated.federation.settings.reading import named, read_settings, settings_parser
+from anomalib_federated.interfaces.strategy import BankStrategy
+from anomalib_federated.models import FederatedPatchcore
+
+PLUGIN = str | dict[str, Any]
+"""A plugin's name, or its ``class_path`` and ``init_args``."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FederationSettings:
+    """The centre's settings.
+
+    Attributes:
+        model: The detector: its feature space, coreset and budget are what the sites agree on.
+        sites: Names of the sites that are expected.
+        output: The federation folder.
+        site_coreset: The coreset plugin of the sites; ``None`` takes the detector's.
+        site_budget: Rows per category that a site sends; ``None`` takes the detector's budget.
+        dtype: Type of the features sent.
+        seed: Decides every random choice.
+        strategy: The strategy plugin, with its arguments.
+        deadline: Seconds after which the collection ends.
+        quorum: Sites without which there is no global bank; ``None`` waits for all of ``sites``.
+        attempts: How often a site that fails is asked.
+        backoff: Seconds before it is asked again, doubled each time.
+        poll: Seconds between two looks at who is online.
+        patience: Seconds to wait for answers about the global bank, and in each round of a strategy of several.
+    """
+
+    model: FederatedPatchcore
+    sites: tuple[str, ...]
+    output: Path
+    site_coreset: str | dict[str, Any] | None
+    site_budget: BudgetLike | None
+    dtype: str
+    seed: int
+    strategy: str | dict[str, Any]
+    deadline: float
+    quorum: int | None
+    attempts: int
+    backoff: float
+    poll: float
+    patience: float
+
+    @classmethod
+    def read(cls, path: str | Path) -> FederationSettings:
+        """Read ``federation.yaml``.
+
+        Args:
+            path: The file. Paths in it are absolute, or start where the process was started.
+
+        Raises:
+            SettingsError: If it cannot be used; the message names the field.
+        """
+        with named(Path(path)):
+            values = vars(read_settings(Path(path), _parser()))
+            settings = cls(**{**values, "sites": tuple(values["sites"])})
+            settings._check()  # mistakes come to light before anybody is asked
+        return settings
+
+    def _check(self) -> None:
+        agreement = self.agreement()
+        spec = {"class_path": agreement.coreset, "init_args": agreement.coreset_args}
+        registry.build("coreset", spec, budget=agreement.budget)
+        self.make_strategy()
+        self.plan()
+
+    def agreement(self) -> Agreement:
+        """What the sites are asked for."""
+        return make_agreement(
+            self.model, coreset=self.site_coreset, budget=self.site_budget, dtype=self.dtype, seed=self.seed
+        )
+
+    def plan(self) -> CollectionPlan:
+        """How long to wait for whom."""
+        return CollectionPlan(
+            sites=self.sites,
+            deadline=self.deadline,
+            quorum=len(self.sites) if self.quorum is None else self.quorum,
+            attempts=self.attempts,
+            backoff=self.backoff,
+            poll=self.poll,
+        )
+
+    def make_strategy(self) -> BankStrategy:
+        """The strategy, as new."""
+        strategy: BankStrategy = registry.build("strategy", self.strategy, seed=self.seed)
+        return strategy
+
+
+def _parser() -> ArgumentParser:
+    parser = settings_parser()
+    parser.add_subclass_arguments(FederatedPatchcore, "model", required=True)
+    parser.add_argument("--sites", type=list[str], required=True)
+    parser.add_argument("--output", type=Path, required=True)
+    parser.add_argument("--site_coreset", type=PLUGIN | None, default=None)
+    parser.add_argument("--site_budget", type=int | float | dict[str, int | float] | None, default=None)
+    parser.add_argument("--dtype", type=str, default="float16")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--strategy", type=PLUGIN, default="federated_coreset")
+    parser.add_argument("--deadline", type=float, default=86_400.0)
+    parser.add_argument("--quorum", type=int | None, default=None)
+    parser.add_argument("--attempts", type=int, default=5)
+    parser.add_argument("--backoff", type=float, default=30.0)
+    parser.add_argument("--poll", type=float, default=3.0)
+    parser.add_argument("--patience", type=float, default=3600.0)
+    return parser

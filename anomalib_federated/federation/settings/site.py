@@ -1,0 +1,107 @@
+"""``site.yaml``: all that a site has to say."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from jsonargparse import ArgumentParser
+
+from anomalib_federated.bank import FeatureSpace
+from anomalib_federated.bank.validation import check_name
+from anomalib_federated.data import AutoVI
+from anomalib_federated.federation.scores import LEAST_PICTURES
+from anomalib_federated.federation.settings.quotas import Quotas
+from anomalib_federated.federation.settings.reading import named, read_settings, settings_parser
+from anomalib_federated.federation.site import Site
+from anomalib_federated.models.patch_features import PatchFeatureExtractor
+
+
+@dataclass(frozen=True, kw_only=True)
+class SiteSettings:
+    """A site's own settings; how features are made is the federation's to say.
+
+    Attributes:
+        site: Name of the site, the one under which the centre registered its node.
+        data: Its pictures.
+        weights: File of the backbone's weights; ``None`` takes the packaged ones, else timm's hub.
+        store: Folder in which patch features are kept, so that no picture goes through the network twice; ``None``
+            extracts them again for every question, since each is answered by a process of its own.
+        memory: What the site's process may use, such as ``"4GB"``; ``None`` leaves half of what the machine has free to
+            others.
+        quotas: What the site gives at most.
+        least_pictures: Good, and defective, test pictures of a category below which the site tells no figures of it.
+
+    Raises:
+        BankError: If the name cannot be that of a site.
+    """
+
+    site: str
+    data: AutoVI
+    weights: str | None = None
+    store: Path | None = None
+    memory: str | int | None = None
+    quotas: Quotas = field(default_factory=Quotas)
+    least_pictures: int = LEAST_PICTURES
+
+    def __post_init__(self) -> None:
+        check_name("site", self.site)
+
+    @classmethod
+    def read(cls, path: str | Path) -> SiteSettings:
+        """Read ``site.yaml``.
+
+        Args:
+            path: The file. Paths in it are absolute, or start where the process was started.
+
+        Raises:
+            SettingsError: If it cannot be used; the message names the field.
+        """
+        with named(Path(path)):
+            return cls(**vars(read_settings(Path(path), _parser())))
+
+    def make_site(self, space: FeatureSpace) -> ConfiguredSite:
+        """The site, set up for the feature space of a federation.
+
+        Raises:
+            QuotaError: If the space takes larger pictures than this site computes with.
+            BackboneError: If the backbone or its weights cannot be had here.
+            LayoutError: If there are no pictures where they are said to be.
+        """
+        self.quotas.check_space(space)
+        self.data.prepare_data()
+        self.data.setup()
+        return ConfiguredSite(self, space)
+
+
+class ConfiguredSite(Site):
+    """A site as its ``site.yaml`` describes it.
+
+    Args:
+        settings: What the file says; the data set is set up.
+        space: Feature space of the federation.
+    """
+
+    def __init__(self, settings: SiteSettings, space: FeatureSpace) -> None:
+        super().__init__(
+            settings.site,
+            settings.data.train_data,
+            extractor=PatchFeatureExtractor.of_space(space, weights=settings.weights),
+            batch_size=settings.data.train_batch_size,
+            num_workers=settings.data.num_workers,
+            store=settings.store,
+            memory=settings.memory,
+        )
+        self.settings = settings
+
+
+def _parser() -> ArgumentParser:
+    parser = settings_parser()
+    parser.add_argument("--site", type=str, required=True)
+    parser.add_subclass_arguments(AutoVI, "data", required=True)
+    parser.add_argument("--weights", type=str | None, default=None)
+    parser.add_argument("--store", type=Path | None, default=None)
+    parser.add_argument("--memory", type=str | int | None, default=None)
+    parser.add_class_arguments(Quotas, "quotas")
+    parser.add_argument("--least_pictures", type=int, default=LEAST_PICTURES)
+    return parser

@@ -1,0 +1,150 @@
+"""Sites that are online measure a global bank; others are left out, and named."""
+
+import re
+from dataclasses import replace
+from types import SimpleNamespace
+
+import pytest
+import torch
+from flwr.app import Message, MessageType
+
+from anomalib_federated import messages
+from anomalib_federated.federation import InProcessGrid, in_process_grid, measure_global_bank, run_federation
+from anomalib_federated_plugins.strategy.federated_coreset import FederatedCoreset
+
+NODES = {"north": 1, "south": 2, "west": 3}
+
+
+@pytest.fixture
+def sites(make_site):
+    return [
+        make_site("north", seed=1, screw=3),
+        make_site("south", seed=2, offset=1.0, screw=2, nut=2),
+        make_site("west", seed=3, nut=1),
+    ]
+
+
+@pytest.fixture
+def bank(sites, agreement):
+    return FederatedCoreset(budget=4).merge(site.build_bank(agreement) for site in sites)
+
+
+class FaultyGrid(InProcessGrid):
+    """Some nodes are offline, and replies may be dropped or changed."""
+
+    def __init__(self, sites, *, offline=(), change=lambda reply: reply):
+        grid = in_process_grid(sites)
+        super().__init__(grid.app, {node: context.node_config for node, context in grid.contexts.items()})
+        self.offline, self.change = offline, change
+        self.asked = []
+
+    def get_node_ids(self):
+        return [node for node in super().get_node_ids() if node not in self.offline]
+
+    def send_and_receive(self, messages, *, timeout=None):
+        messages = list(messages)
+        self.asked += messages
+        replies = [self.change(reply) for reply in super().send_and_receive(messages, timeout=timeout)]
+        return [reply for reply in reversed(replies) if reply is not None]
+
+
+def patches_of(sites, category):
+    own = [site.patches().rows(category) for site in sites if category in site.patches().categories]
+    return torch.cat([rows.read(slice(0, len(rows))) for rows in own]).double()
+
+
+def test_measured_by_all_it_is_the_bank_of_the_federation(sites, agreement, bank):
+    measured = measure_global_bank(FaultyGrid(sites), bank, NODES, timeout=9)
+    whole = run_federation(in_process_grid(sites), FederatedCoreset(budget=4), agreement)
+    assert measured.applied_to(bank).digest == whole.bank.digest
+    assert measured.by == {"nut": ("south", "west"), "screw": ("north", "south")}
+    assert measured.left_out == {}
+
+
+def test_a_site_that_is_offline_is_left_out_and_named(sites, bank):
+    grid = FaultyGrid(sites, offline=[1])
+    measured = measure_global_bank(grid, bank, NODES, timeout=9)
+    assert measured.left_out == {"north": "its node 1 is not online"}
+    assert measured.by == {"nut": ("south", "west"), "screw": ("south",)}
+    assert [message.metadata.dst_node_id for message in grid.asked] == [2, 3]
+    for category in ("nut", "screw"):
+        rows = bank.for_category(category).features.double()
+        distances = (patches_of(sites[1:], category)[:, None] - rows[None]).norm(dim=2)
+        assert measured.radius[category] == pytest.approx(float(distances.amin(1).max()), rel=1e-4)
+        assert measured.patches[category].tolist() == torch.bincount(distances.argmin(1), minlength=4).tolist()
+    # What not all sites measured is not known of the bank.
+    applied = measured.applied_to(bank)
+    assert set(applied.covering_radius) == {"nut"}
+    assert torch.equal(applied.for_category("screw").weights, bank.for_category("screw").weights)
+    assert float(applied.for_category("nut").weights.sum()) == 3 * 16
+
+
+def test_a_site_without_a_node_is_left_out(sites, bank):
+    measured = measure_global_bank(FaultyGrid(sites), bank, {"north": 1, "west": 3}, timeout=9)
+    assert measured.left_out == {"south": "no node of it is known"}
+    assert measured.by == {"nut": ("west",), "screw": ("north",)}
+
+
+def test_nobody_online_is_nothing_measured(sites, bank):
+    measured = measure_global_bank(FaultyGrid(sites, offline=[1, 2, 3]), bank, NODES, timeout=9)
+    assert (measured.radius, list(measured.left_out)) == ({}, ["north", "south", "west"])
+    assert measured.applied_to(bank).digest == bank.digest
+
+
+def altered(node, change):
+    def alter(reply):
+        if reply.metadata.src_node_id == node:
+            change(reply.content)
+        return reply
+
+    return alter
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda reply: None if reply.metadata.src_node_id == 2 else reply, "node 2 did not answer within 9 s"),
+        (altered(2, lambda content: content.pop(messages.RADIUS)), "node 2 has no MetricRecord named 'radius'"),
+        (altered(2, lambda content: content[messages.RADIUS].update({"nut": float("nan")})), "reports nan as covering"),
+        (altered(2, lambda content: content[messages.RADIUS].update({"b\x1b[2J": 1.0})), r"of 'b\\x1b\[2J'"),
+        (
+            altered(2, lambda content: content[messages.WEIGHTS].update({"nut": [3]})),
+            "patches of 1 rows of 'nut'",
+        ),
+        (
+            altered(2, lambda content: content.update({messages.SITE: messages.site_record("west")})),
+            "Node 2 answers as site 'west', not as 'south'",
+        ),
+    ],
+)
+def test_a_bad_answer_leaves_its_site_out(sites, bank, change, reason):
+    measured = measure_global_bank(FaultyGrid(sites, change=change), bank, NODES, timeout=9)
+    assert list(measured.left_out) == ["south"]
+    assert re.search(reason, measured.left_out["south"])
+    assert measured.left_out["south"].isprintable()
+    assert measured.by == {"nut": ("west",), "screw": ("north",)}
+    assert set(measured.traffic) == {"north", "west"}
+
+
+def test_a_site_that_fails_leaves_the_others(sites, bank):
+    sites[0].extractor = SimpleNamespace(space=replace(bank.space, pooling=5))
+    measured = measure_global_bank(FaultyGrid(sites), bank, NODES, timeout=9)
+    assert measured.left_out["north"].startswith("Node 1 failed: Site 'north' is set up differently")
+    assert measured.by == {"nut": ("south", "west"), "screw": ("south",)}
+
+
+def test_two_sites_cannot_speak_through_one_node(sites, bank):
+    measured = measure_global_bank(FaultyGrid(sites), bank, {**NODES, "west": 2}, timeout=9)
+    assert measured.left_out == {"west": "Node 2 answers as site 'south', not as 'west'."}
+
+
+def test_each_site_is_sent_its_own_categories_for_as_long_as_is_waited(sites, bank):
+    grid = FaultyGrid(sites)
+    measured = measure_global_bank(grid, bank, NODES, timeout=9)
+    assert [sorted(message.content[messages.BANK]) for message in grid.asked] == [["screw"], ["nut", "screw"], ["nut"]]
+    assert all(isinstance(message, Message) and message.metadata.ttl == 9 for message in grid.asked)
+    assert {message.metadata.message_type for message in grid.asked} == {MessageType.EVALUATE}
+    for site, categories in measured.traffic.items():
+        for category, cost in categories.items():
+            assert cost.down == len(bank.for_category(category).to_bytes()), site
+            assert 10 < cost.up < 200
