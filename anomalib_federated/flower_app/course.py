@@ -1,0 +1,149 @@
+"""The course of a deployed federation: collect or exchange, aggregate, measure, evaluate; all of it into its folder."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Callable
+
+from flwr.serverapp import Grid
+from pydantic_core import to_jsonable_python
+
+from anomalib_federated import traffic
+from anomalib_federated.agreement import Agreement
+from anomalib_federated.federation import run_federation
+from anomalib_federated.federation.collection import collect
+from anomalib_federated.federation.folder import FederationFolder, Version
+from anomalib_federated.federation.measuring import measure_global_bank
+from anomalib_federated.federation.scoring import score_global_bank
+from anomalib_federated.federation.settings import FederationSettings
+from anomalib_federated.files import write_file
+from anomalib_federated.interfaces.strategy import BankStrategy, FederationError
+from anomalib_federated.traffic import Traffic, TrafficBySite
+
+logger = logging.getLogger(__name__)
+
+EVALUATION = "evaluation.json"
+"""File beside a version's bank: what the sites measured of it, whom nobody heard of, and the bytes of all messages."""
+
+
+def take_course(grid: Grid, settings: FederationSettings) -> Version:
+    """Run a federation.
+
+    A strategy of one exchange gathers banks over days; its sites may come and go. One of several rounds needs all
+    expected sites online at the same time.
+
+    Args:
+        grid: Reaches the sites.
+        settings: The centre's settings.
+
+    Returns:
+        The version of the global bank that came out, measured by those sites that were online at the end.
+
+    Raises:
+        FederationError: If too few sites took part; what came is kept in the folder.
+        FolderError: If the folder is of another agreement, or damaged.
+    """
+    strategy, agreement = settings.make_strategy(), settings.agreement()
+    folder = FederationFolder.create(settings.output, agreement)
+    if strategy.rounds == 1:
+        sent = _collect(grid, folder, settings)
+        version = folder.aggregate(strategy, spec=settings.strategy)
+    else:
+        version, sent = _exchange(grid, folder, strategy, agreement, settings)
+    return _evaluate(grid, folder, version, settings, sent=sent)
+
+
+def _collect(grid: Grid, folder: FederationFolder, settings: FederationSettings) -> TrafficBySite:
+    collected = collect(grid, folder, settings.plan())
+    return {
+        site: {category: Traffic(up=count) for category, count in received.items()}
+        for site, received in collected.received.items()
+    }
+
+
+def _exchange(
+    grid: Grid, folder: FederationFolder, strategy: BankStrategy, agreement: Agreement, settings: FederationSettings
+) -> tuple[Version, TrafficBySite]:
+    """Rounds with all sites; what each sent goes to the folder, so that it can be aggregated again without them."""
+    if not strategy.keeps_site_banks:
+        msg = (
+            f"The strategy {type(strategy).__name__} leaves no banks of sites that could be aggregated again, so it "
+            "has no place in a federation folder; use another, or run it in one process: anomalib-federated federate."
+        )
+        raise FederationError(msg)
+    wait_for_sites(grid, settings)
+    federation = run_federation(grid, strategy, agreement, timeout=settings.patience)
+    if unexpected := sorted(set(federation.site_banks) - set(settings.sites)):
+        msg = f"Site '{unexpected[0]}' took part, but is not among those expected: {', '.join(settings.sites)}."
+        raise FederationError(msg)
+    for site, bank in federation.site_banks.items():
+        sent = sum(each.up for each in federation.traffic[site].values())
+        folder.accept(bank, site=site, via="flower", node=strategy.nodes[site], sent=sent)
+    return folder.aggregate(strategy, spec=settings.strategy), federation.traffic
+
+
+def wait_for_sites(
+    grid: Grid,
+    settings: FederationSettings,
+    *,
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], object] = time.sleep,
+) -> None:
+    """Wait until as many nodes are online as sites are expected.
+
+    Args:
+        grid: Lists the nodes.
+        settings: Who is expected, and until when.
+        clock: Tells the time in seconds, from any start.
+        sleep: Waits as many seconds.
+
+    Raises:
+        FederationError: If they are not at the deadline.
+    """
+    until = clock() + settings.deadline
+    while (online := len(list(grid.get_node_ids()))) < len(settings.sites):
+        if clock() >= until:
+            msg = (
+                f"{online} of {len(settings.sites)} sites were online within {settings.deadline:g} s; a strategy of "
+                "several rounds needs all of them at the same time."
+            )
+            raise FederationError(msg)
+        sleep(settings.poll)
+
+
+def _evaluate(
+    grid: Grid, folder: FederationFolder, version: Version, settings: FederationSettings, *, sent: TrafficBySite
+) -> Version:
+    """Have the sites that are online measure the bank on their patches, and score it on their test pictures."""
+    bank = folder.version_bank(version.number)
+    nodes = _online(grid, folder)
+    measured = measure_global_bank(grid, bank, nodes, timeout=settings.patience)
+    if measured.by:
+        bank = measured.applied_to(bank)
+        version = folder.record_measurement(version.number, bank, radius=measured.radius, by=measured.by)
+    rule = settings.model.scorer.image_score
+    scores = score_global_bank(grid, bank, nodes, rule=rule, timeout=settings.patience)
+    total: TrafficBySite = {}
+    for part in (sent, measured.traffic, scores.traffic):
+        for site, more in part.items():
+            traffic.add(total, site, more)
+    told = {
+        "radius": measured.radius,
+        "measured_by": measured.by,
+        "not_measured_by": measured.left_out,
+        "scores": scores.sites,
+        "not_scored_by": scores.left_out,
+        "bytes": total,
+    }
+    data = json.dumps(to_jsonable_python(told), indent=2, allow_nan=False)
+    write_file(folder.version_path(version.number).with_name(EVALUATION), data.encode())
+    return version
+
+
+def _online(grid: Grid, folder: FederationFolder) -> dict[str, int]:
+    """Node id of each site whose bank is in and whose node is online now."""
+    online, statuses = set(grid.get_node_ids()), folder.statuses()
+    nodes = {site: status.node for site, status in statuses.items() if status.bank and status.node is not None}
+    return {site: node for site, node in nodes.items() if node in online}
