@@ -25,6 +25,16 @@ def write_file(path: Path, data: bytes) -> Path:
             file.flush()
             os.fsync(file.fileno())  # else a power cut after the rename could leave an empty file of this name
         beside.replace(path)
+        _sync(path.parent)
     finally:
         beside.unlink(missing_ok=True)
     return path
+
+
+def _sync(folder: Path) -> None:
+    """Have a rename in a folder survive a power cut."""
+    number = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(number)
+    finally:
+        os.close(number)

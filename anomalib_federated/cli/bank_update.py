@@ -14,7 +14,7 @@ from anomalib_federated import registry
 from anomalib_federated.bank import BankError, MemoryBank, describe
 from anomalib_federated.cli.bank_table import print_bank
 from anomalib_federated.cli.logs import configure_logs
-from anomalib_federated.cli.plugin_option import PLUGIN, plugin_option
+from anomalib_federated.cli.plugin_option import PLUGIN, keep_names, plugin_option
 from anomalib_federated.data import AutoVI
 from anomalib_federated.federation import Site
 from anomalib_federated.federation.update import update_bank
@@ -28,7 +28,7 @@ def run(command: str, arguments: Sequence[str]) -> int:
     """Extract the new images' patches, select from them and the old rows, save and describe the result."""
     configure_logs()
     parser = _parser(command)
-    options = parser.parse_args(list(arguments))
+    options = parser.parse_args(keep_names(arguments, {"--coreset"}))
     seed_everything(options.seed, verbose=False)
     bank = MemoryBank.load(options.bank)
     _check_one_site(bank)

@@ -228,8 +228,11 @@ def test_update_adds_new_images(
     assert len(new.for_category(screw)) == after.rows == 25
     assert float(new.for_category(screw).weights.sum()) == after.patches
     assert after.coreset == "k_center, updated"
-    assert main(["bank", "update", str(path), *data]) == 0
-    assert len(MemoryBank.load(path).for_category(screw)) == 20
+    named = ["--coreset=k_center_mergeable", "--coreset.epsilon=1.0"]
+    assert main(["bank", "update", str(path), *data, *named]) == 0
+    updated = MemoryBank.load(path).for_category(screw)
+    assert len(updated) <= 20
+    assert updated.contributions[0].coreset == "k_center_mergeable, updated"
 
 
 @pytest.mark.parametrize(
