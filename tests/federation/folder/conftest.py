@@ -6,6 +6,7 @@ import sys
 import traceback
 
 import pytest
+import torch
 
 from anomalib_federated.agreement import Agreement
 from anomalib_federated.bank import MemoryBank
@@ -47,6 +48,7 @@ def in_child():
         pid = os.fork()
         if pid == 0:
             status = 1
+            torch.set_num_threads(1)  # a forked process has none of OpenMP's threads, and would wait for them
             try:
                 action()
                 status = 0
