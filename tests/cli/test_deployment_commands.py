@@ -72,9 +72,11 @@ def test_what_is_no_agreement_is_refused_by_the_name_of_its_file(text, site, tmp
 
 
 def test_a_mistake_in_the_settings_is_named(tmp_path, capsys):
-    (tmp_path / "federation.yaml").write_text("sites: [plant-a]\n")
+    settings = yaml.safe_load((CONFIGS / "federation.yaml").read_text())
+    del settings["model"]
+    (tmp_path / "federation.yaml").write_text(yaml.safe_dump(settings))
     assert main(["agreement", "--config", str(tmp_path / "federation.yaml")]) == 1
-    assert "model" in capsys.readouterr().err
+    assert "Option 'model' is required" in capsys.readouterr().err
 
 
 def test_what_flower_submits_is_a_reference_to_the_installed_package_and_no_code(capsys):
