@@ -62,7 +62,9 @@
     const body = viewer.querySelector(".body");
     body.replaceChildren(...[...card.children].map((child) => child.cloneNode(true)));
     for (const button of body.querySelectorAll("button")) button.remove();
-    if (!viewer.open) viewer.showModal();
+    if (viewer.open) return;
+    viewer.showModal();
+    viewer.querySelector("[data-close]").focus();
   }
 
   function step(by) {
