@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
+
+from anomalib_federated.cli.plain_table import plain_table
 
 NOT_MEASURED = "not measured"
 DISTANCES = (
@@ -39,7 +40,7 @@ def print_bank(label: str, description: Mapping[str, Any]) -> None:
 
 
 def _categories(categories: Mapping[str, Mapping[str, Any]]) -> Table:
-    table = _table("category", "coreset", numbers=("rows", "radius", "mean"))
+    table = plain_table("category", "coreset", numbers=("rows", "radius", "mean"))
     for name, item in categories.items():
         radius, mean = _number(item["covering_radius"]), _number(item["mean_distance"])
         table.add_row(name, item["coreset"], str(item["rows"]), radius, mean)
@@ -48,21 +49,12 @@ def _categories(categories: Mapping[str, Mapping[str, Any]]) -> Table:
 
 def _contributions(contributions: list[Mapping[str, Any]]) -> Table:
     numbers = ("images", "patches", "rows", "radius", "mean", "passes", "seconds")
-    table = _table("site", "category", "coreset", numbers=numbers)
+    table = plain_table("site", "category", "coreset", numbers=numbers)
     for item in contributions:
         counts = [str(item[name]) for name in ("images", "patches", "rows")]
         distances = [_number(item[name]) for name in ("covering_radius", "mean_distance")]
         names = [item[name] for name in ("site", "category", "coreset")]
         table.add_row(*names, *counts, *distances, str(item["passes"]), f"{item['seconds']:.1f}")
-    return table
-
-
-def _table(*names: str, numbers: tuple[str, ...]) -> Table:
-    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    for name in names:
-        table.add_column(name, overflow="fold")
-    for name in numbers:
-        table.add_column(name, justify="right", no_wrap=True)
     return table
 
 

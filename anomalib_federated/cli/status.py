@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from pydantic_core import to_jsonable_python
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from anomalib_federated.cli.plain_table import plain_table
 from anomalib_federated.federation.folder import FederationFolder, SiteStatus, Version
 from anomalib_federated.untrusted import said
 
@@ -42,7 +42,7 @@ def run(command: str, arguments: Sequence[str]) -> int:
 
 
 def _sites(statuses: dict[str, SiteStatus]) -> Table:
-    table = _table("site", "state", "since", numbers=("rows", "bytes", "images", "asked"))
+    table = plain_table("site", "state", "since", numbers=("rows", "bytes", "images", "asked"))
     table.add_column("via")
     table.add_column("why", overflow="fold")
     for name, status in statuses.items():
@@ -58,7 +58,7 @@ def _sites(statuses: dict[str, SiteStatus]) -> Table:
 
 
 def _versions(versions: Sequence[Version]) -> Table:
-    table = _table("version", "made", "strategy", numbers=("rows",))
+    table = plain_table("version", "made", "strategy", numbers=("rows",))
     for name in ("largest radius", "digest", "sites"):
         table.add_column(name, overflow="fold")
     for version in versions:
@@ -72,15 +72,6 @@ def _versions(versions: Sequence[Version]) -> Table:
             version.digest[:12],
             Text(", ".join(version.sites)),
         )
-    return table
-
-
-def _table(*names: str, numbers: tuple[str, ...]) -> Table:
-    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    for name in names:
-        table.add_column(name, overflow="fold")
-    for name in numbers:
-        table.add_column(name, justify="right", no_wrap=True)
     return table
 
 
