@@ -34,7 +34,7 @@ from anomalib_federated.bank import FeatureSpace
 from anomalib_federated.interfaces.coreset import Picks
 from anomalib_federated.memory import parse_bytes
 from anomalib_federated.models.patch_collection import PatchCollection
-from anomalib_federated.rows import Rows
+from anomalib_federated.selection.rows import Rows
 from anomalib_federated_plugins.coreset.k_center import KCenterCoreset
 
 GRID = (70, 100)

@@ -33,10 +33,10 @@ from real_features import SPACES, RealFeatures, real_features
 from torch import Tensor
 
 from anomalib_federated import registry
-from anomalib_federated.covering import measure_covering
 from anomalib_federated.interfaces.coreset import Selection
 from anomalib_federated.patch_store import Identity, PatchStore
-from anomalib_federated.rows import TensorRows
+from anomalib_federated.selection.covering import measure_covering
+from anomalib_federated.selection.rows import TensorRows
 
 WARM_UP, TIMED_PICKS = 10, 60
 SIZES = [(10_000, 1000), (40_000, 4000), (100_000, 10_000)]

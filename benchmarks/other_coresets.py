@@ -11,7 +11,7 @@ from anomalib.models.image.mh_patchcore.components import MergeReduceMemoryBank
 from sklearn.cluster import MiniBatchKMeans
 from torch import Tensor
 
-from anomalib_federated.distances import nearest
+from anomalib_federated.selection.distances import nearest
 
 ROWS_PER_BATCH = 4 * 1600
 """Rows of a training batch: four pictures at the default size."""

@@ -7,8 +7,8 @@ from textwrap import dedent
 import pytest
 
 from anomalib_federated import registry
-from anomalib_federated.budget import Budget
 from anomalib_federated.registry import PluginError
+from anomalib_federated.selection.budget import Budget
 
 GOOD = """
     from anomalib_federated.interfaces.coreset import Coreset, Picks

@@ -9,11 +9,12 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError
-from safetensors.torch import load, save
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load, save, save_file
 from torch import Tensor
 
 from anomalib_federated.bank.validation import BankError
@@ -43,20 +44,46 @@ def encode(tensors: Mapping[str, Tensor], meta: Mapping[str, Any]) -> bytes:
     Raises:
         BankError: If there is more meta data than would be read again.
     """
-    header = {META_KEY: json.dumps(meta, sort_keys=True, allow_nan=False)}
+    data = save(_apart(tensors), _header(meta))
+    _check_header(_header_length(data))
+    return data
+
+
+def write(path: Path, tensors: Mapping[str, Tensor], meta: Mapping[str, Any]) -> None:
+    """Write the bytes of :func:`encode` to a file, without holding them in memory.
+
+    Raises:
+        BankError: If there is more meta data than would be read again.
+        OSError: If it cannot be written.
+    """
+    path.touch()
+    mode = path.stat().st_mode  # as this process makes files; safetensors puts one in its place that nobody else reads
+    try:
+        save_file(_apart(tensors), path, _header(meta))
+    except SafetensorError as error:
+        msg = f"{path} cannot be written: {error}"
+        raise OSError(msg) from error
+    path.chmod(mode)
+    with path.open("rb") as written:
+        _check_header(_header_length(written.read(8)))
+
+
+def _header(meta: Mapping[str, Any]) -> dict[str, str]:
+    return {META_KEY: json.dumps(meta, sort_keys=True, allow_nan=False)}
+
+
+def _apart(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Copies of all but the largest, since safetensors refuses tensors that share memory."""
     largest = max(tensors, key=lambda name: tensors[name].nbytes)
-    # Copies of all but the largest, since safetensors refuses tensors that share memory.
-    data = save(
-        {
-            name: tensor.contiguous().cpu() if name == largest else tensor.cpu().clone()
-            for name, tensor in tensors.items()
-        },
-        header,
-    )
-    if (length := _header_length(data)) > MAX_HEADER_BYTES:
+    return {
+        name: tensor.contiguous().cpu() if name == largest else tensor.cpu().clone() for name, tensor in tensors.items()
+    }
+
+
+def _check_header(length: int) -> None:
+    if length > MAX_HEADER_BYTES:
         msg = f"The memory bank has {length} bytes of meta data, more than the {MAX_HEADER_BYTES} allowed; split it."
         raise BankError(msg)
-    return data
 
 
 def digest(tensors: Mapping[str, Tensor], meta: Mapping[str, Any]) -> str:
@@ -68,7 +95,7 @@ def digest(tensors: Mapping[str, Tensor], meta: Mapping[str, Any]) -> str:
     return found.hexdigest()
 
 
-def read_header(data: bytes, *, max_bytes: int = MAX_BYTES) -> tuple[dict[str, Declared], dict[str, Any]]:
+def read_header(data: bytes | mmap, *, max_bytes: int = MAX_BYTES) -> tuple[dict[str, Declared], dict[str, Any]]:
     """What bytes that are not trusted declare to hold; no tensor is read.
 
     Returns:
@@ -115,6 +142,26 @@ def read_tensors(data: bytes) -> dict[str, Tensor]:
         raise ValueError(msg) from error
 
 
+def header_of(path: Path) -> tuple[dict[str, Declared], dict[str, Any]]:
+    """What a file declares to hold, as :func:`read_header` tells it of bytes."""
+    with path.open("rb") as opened, mmap(opened.fileno(), 0, access=ACCESS_READ) as data:
+        return read_header(data)
+
+
+def tensors_on_disk(path: Path) -> dict[str, Tensor]:
+    """The tensors in a file whose header was checked; they stay there, and are read when they are used.
+
+    Raises:
+        ValueError: If they are not where the header says, or more or fewer bytes than it says.
+    """
+    try:
+        with safe_open(path, framework="pt") as opened:
+            return {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118 - it is no mapping
+    except (SafetensorError, OverflowError, RuntimeError) as error:
+        msg = f"its bytes are corrupt: {error}"
+        raise ValueError(msg) from error
+
+
 def read(path: Path, *, max_bytes: int = MAX_BYTES) -> bytes:
     """The bytes of a file that is there and not too large.
 
@@ -122,16 +169,26 @@ def read(path: Path, *, max_bytes: int = MAX_BYTES) -> bytes:
         FileNotFoundError: If there is no such file.
         BankError: If it is larger than ``max_bytes``; nothing of it is read then.
     """
+    check_file(path, max_bytes=max_bytes)
+    return path.read_bytes()
+
+
+def check_file(path: Path, *, max_bytes: int = MAX_BYTES) -> None:
+    """Refuse a file that is not there or too large.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        BankError: If it is larger than ``max_bytes``.
+    """
     if not path.is_file():
         msg = f"There is no memory bank at {path}."
         raise FileNotFoundError(msg)
     if (size := path.stat().st_size) > max_bytes:
         msg = f"{path} has {size} bytes, more than the {max_bytes} accepted for a memory bank."
         raise BankError(msg)
-    return path.read_bytes()
 
 
-def _header_length(data: bytes) -> int:
+def _header_length(data: bytes | mmap) -> int:
     return int.from_bytes(data[:8], "little")
 
 

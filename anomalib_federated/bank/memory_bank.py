@@ -17,17 +17,18 @@ from anomalib_federated.bank import content, file
 from anomalib_federated.bank.contribution import Contribution, check_contributions
 from anomalib_federated.bank.feature_space import FeatureSpace
 from anomalib_federated.bank.validation import (
-    BankError,
     check_features,
     check_index,
     check_methods,
     check_names,
     check_radii,
+    check_row_numbers,
     check_weights,
     refuse,
+    refusing,
 )
-from anomalib_federated.files import write_file
-from anomalib_federated.untrusted import said, shown
+from anomalib_federated.files import whole_file
+from anomalib_federated.untrusted import shown
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -161,24 +162,17 @@ class MemoryBank:
             indices: Shape ``(k,)``, int64 row numbers, none twice, ``k >= 1``.
 
         Returns:
-            A bank of ``k`` rows. Categories that lost all rows are dropped; the covering radius is forgotten, since it
-            was that of the rows before.
+            A bank of ``k`` rows, whose features are a view if these follow each other. Categories that lost all rows
+            are dropped; the covering radius is forgotten, since it was that of the rows before.
 
         Raises:
             BankError: If an index is out of range or named twice.
         """
-        if indices.ndim != 1 or indices.dtype != torch.int64 or len(indices) == 0:
-            refuse(
-                f"indices must be a 1-D int64 tensor of at least one row, got {tuple(indices.shape)} {indices.dtype}"
-            )
-        if int(indices.min()) < 0 or int(indices.max()) >= len(self):
-            refuse(f"a row number is outside 0 .. {len(self) - 1}")
-        if len(torch.unique(indices)) != len(indices):
-            refuse("a row number is named twice")
+        check_row_numbers(indices, len(self))
         kept = tuple(self.categories[i] for i in torch.unique(self.row_category[indices]).tolist())
         return replace(
             self,
-            features=self.features[indices],
+            features=_taken(self.features, indices),
             row_category=_reindex(self.row_category[indices], self.categories, kept),
             row_site=self.row_site[indices],
             weights=self.weights[indices],
@@ -235,16 +229,10 @@ class MemoryBank:
         Raises:
             BankError: If the bytes are too many, truncated, corrupt, or no valid bank; the error names the source.
         """
-        try:
+        with refusing(source):
             declared, meta = file.read_header(data, max_bytes=max_bytes)
             content.check_declared(declared, meta, max_rows=max_rows)
             return cls(**content.fields_of(file.read_tensors(data), meta))
-        # ArithmeticError: passes that are infinite; RuntimeError: values nested too deeply to be shown.
-        except (KeyError, ValueError, TypeError, ArithmeticError, RuntimeError) as error:
-            reason = f"its meta data lacks {error}" if isinstance(error, KeyError) else str(error)
-            reason = reason.removeprefix("Memory bank refused: ").rstrip(".")
-            msg = f"{source} is not a valid memory bank ({said(reason)}); have its site build or send it again."
-            raise BankError(msg) from error
 
     def save(self, path: str | Path) -> Path:
         """Write the bank to a safetensors file, which appears only when it is complete.
@@ -255,7 +243,13 @@ class MemoryBank:
         Returns:
             The path.
         """
-        return write_file(Path(path), self.to_bytes())
+        with whole_file(Path(path)) as beside:
+            self.write(beside)
+        return Path(path)
+
+    def write(self, path: Path) -> None:
+        """Put a new file in this place, of the bytes of :meth:`to_bytes`, without holding them in memory."""
+        file.write(path, content.stored_of(self) | content.costs_of(self), content.meta_of(self))
 
     @classmethod
     def load(cls, path: str | Path, *, max_bytes: int = file.MAX_BYTES) -> MemoryBank:
@@ -270,6 +264,27 @@ class MemoryBank:
             BankError: If it is no valid bank; the error names the file.
         """
         return cls.from_bytes(file.read(Path(path), max_bytes=max_bytes), source=str(path), max_bytes=max_bytes)
+
+    @classmethod
+    def open(cls, path: str | Path) -> MemoryBank:
+        """The same, but rows stay in the file and are read when they are used; those in int8 are restored in memory.
+
+        The file may be replaced or deleted meanwhile, but never written to: that would change the bank.
+        """
+        path = Path(path)
+        file.check_file(path)
+        with refusing(str(path)):
+            declared, meta = file.header_of(path)
+            content.check_declared(declared, meta, max_rows=None)
+            return cls(**content.fields_of(file.tensors_on_disk(path), meta))
+
+
+def _taken(features: Tensor, indices: Tensor) -> Tensor:
+    """Rows by their numbers; a view if they follow each other."""
+    first = int(indices[0])
+    if torch.equal(indices, torch.arange(first, first + len(indices))):
+        return features[first : first + len(indices)]
+    return features[indices]
 
 
 def _reindex(index: Tensor, old: Sequence[str], new: Sequence[str]) -> Tensor:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import NoReturn
 
 import torch
 from torch import Tensor
 
-from anomalib_federated.untrusted import shown
+from anomalib_federated.untrusted import said, shown
 
 FEATURE_DTYPES = (torch.float32, torch.float16)
 MAX_FEATURE = 1e15
@@ -34,6 +35,19 @@ def refuse(problem: str) -> NoReturn:
     """Raise a :class:`BankError` with the problem as its sentence."""
     msg = f"Memory bank refused: {problem}."
     raise BankError(msg)
+
+
+@contextmanager
+def refusing(source: str) -> Iterator[None]:
+    """Whatever is wrong with a bank that came from outside is a :class:`BankError` that names where it came from."""
+    try:
+        yield
+    # ArithmeticError: passes that are infinite; RuntimeError: values nested too deeply to be shown.
+    except (KeyError, ValueError, TypeError, ArithmeticError, RuntimeError) as error:
+        reason = f"its meta data lacks {error}" if isinstance(error, KeyError) else str(error)
+        reason = reason.removeprefix("Memory bank refused: ").rstrip(".")
+        msg = f"{source} is not a valid memory bank ({said(reason)}); have its site build or send it again."
+        raise BankError(msg) from error
 
 
 def check_name(field: str, name: object) -> None:
@@ -100,6 +114,16 @@ def check_index(field: str, index: Tensor, n: int, count: int) -> None:
         refuse(f"{field} must be ({n},) int32, got {tuple(index.shape)} {index.dtype}")
     if int(index.min()) < 0 or int(index.max()) >= count:
         refuse(f"{field} names an entry outside 0 .. {count - 1}")
+
+
+def check_row_numbers(indices: Tensor, n: int) -> None:
+    """Refuse row numbers that are not (k,) int64, k >= 1, distinct and within 0 .. n - 1."""
+    if indices.ndim != 1 or indices.dtype != torch.int64 or len(indices) == 0:
+        refuse(f"indices must be a 1-D int64 tensor of at least one row, got {tuple(indices.shape)} {indices.dtype}")
+    if int(indices.min()) < 0 or int(indices.max()) >= n:
+        refuse(f"a row number is outside 0 .. {n - 1}")
+    if len(torch.unique(indices)) != len(indices):
+        refuse("a row number is named twice")
 
 
 def check_weights(weights: Tensor, n: int) -> None:

@@ -6,11 +6,11 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from anomalib_federated.agreement import Agreement
 from anomalib_federated.bank import describe
 from anomalib_federated.cli.bank_table import print_bank
 from anomalib_federated.cli.logs import configure_logs
 from anomalib_federated.federation.settings import SiteSettings
+from anomalib_federated.messages.agreement import Agreement
 
 
 def run(command: str, arguments: Sequence[str]) -> int:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from anomalib_federated.agreement import Agreement
 from anomalib_federated.bank import BankError, MemoryBank
+from anomalib_federated.messages.agreement import Agreement
 from anomalib_federated.untrusted import said
 
 

@@ -30,8 +30,8 @@ class SiteShare:
         images: Training images that it saw.
         patches: Patches of them.
         rows: Rows of the bank that are the site's.
-        bytes_up: Bytes that it sent for the bank and for measuring it, see :mod:`anomalib_federated.traffic`; 0 if
-            nothing had to be sent.
+        bytes_up: Bytes that it sent for the bank and for measuring it, see :mod:`anomalib_federated.messages.traffic`;
+            0 if nothing had to be sent.
         bytes_down: Bytes that it was sent.
     """
 

@@ -1,6 +1,5 @@
 """What a site computes, and the Flower apps that carry it."""
 
-from anomalib_federated.agreement import Agreement
 from anomalib_federated.federation.agreement_of_model import make_agreement
 from anomalib_federated.federation.client_app import client_app
 from anomalib_federated.federation.collection import Collected, collect
@@ -12,6 +11,7 @@ from anomalib_federated.federation.scoring import score_global_bank
 from anomalib_federated.federation.server_app import Federation, run_federation, server_app
 from anomalib_federated.federation.simulation import in_process_grid, make_sites, simulate
 from anomalib_federated.federation.site import Site
+from anomalib_federated.messages.agreement import Agreement
 
 __all__ = [
     "Agreement",

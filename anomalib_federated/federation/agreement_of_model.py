@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from anomalib_federated import registry
-from anomalib_federated.agreement import Agreement
-from anomalib_federated.budget import BudgetLike
+from anomalib_federated.messages.agreement import Agreement
 from anomalib_federated.models import FederatedPatchcore
+from anomalib_federated.selection.budget import BudgetLike
 
 
 def make_agreement(
@@ -25,7 +25,7 @@ def make_agreement(
         model: The detector.
         coreset: The coreset plugin of the sites; ``None`` takes the detector's.
         budget: Rows per category that a site sends; ``None`` takes the detector's budget.
-        dtype: Type of the features sent, one of :data:`anomalib_federated.agreement.DTYPES`.
+        dtype: Type of the features sent, one of :data:`anomalib_federated.messages.agreement.DTYPES`.
         seed: Decides every random choice at the sites.
 
     Raises:

@@ -9,11 +9,11 @@ from typing import Generic, TypeVar
 from flwr.app import ArrayRecord, ConfigRecord, Message, RecordDict
 from flwr.serverapp import Grid
 
-from anomalib_federated import messages, traffic
+from anomalib_federated import messages
 from anomalib_federated.bank import MemoryBank
-from anomalib_federated.messages import MessageError
-from anomalib_federated.replies import failure_of
-from anomalib_federated.traffic import TrafficBySite
+from anomalib_federated.messages import MessageError, traffic
+from anomalib_federated.messages.replies import failure_of
+from anomalib_federated.messages.traffic import TrafficBySite
 
 AnswerT = TypeVar("AnswerT")
 

@@ -11,11 +11,11 @@ from flwr.clientapp import ClientApp
 from flwr.clientapp.typing import Mod
 
 from anomalib_federated import messages
-from anomalib_federated.agreement import Agreement
 from anomalib_federated.bank import FeatureSpace
 from anomalib_federated.federation.scores import to_records
 from anomalib_federated.federation.scoring import ScorePictures, image_score_of
 from anomalib_federated.federation.site import Site
+from anomalib_federated.messages.agreement import Agreement
 
 SiteOf: TypeAlias = Callable[[Context, FeatureSpace], Site]
 

@@ -6,9 +6,9 @@ import torch
 from torch import Tensor
 
 from anomalib_federated.bank import Contribution, MemoryBank
-from anomalib_federated.budget import Budget
 from anomalib_federated.models.patch_collection import PatchCollection
-from anomalib_federated.nearest_pick import NearestPick
+from anomalib_federated.selection.budget import Budget
+from anomalib_federated.selection.nearest_pick import NearestPick
 
 METHOD = "farthest"
 """What the site's rows are, for the record."""

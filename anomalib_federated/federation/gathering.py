@@ -19,7 +19,7 @@ from anomalib_federated.federation.folder import FederationFolder, FolderError
 from anomalib_federated.federation.folder.events import Note
 from anomalib_federated.federation.site_claims import ClaimError, SiteClaims
 from anomalib_federated.messages import MessageError
-from anomalib_federated.replies import SiteBank, failure_of, site_bank
+from anomalib_federated.messages.replies import SiteBank, failure_of, site_bank
 
 logger = logging.getLogger(__name__)
 

@@ -10,8 +10,8 @@ from flwr.serverapp import Grid
 
 from anomalib_federated.bank import MemoryBank
 from anomalib_federated.federation.asking import ask_about
-from anomalib_federated.measured import Measured, SiteCovering
-from anomalib_federated.replies import site_covering
+from anomalib_federated.messages.measured import Measured, SiteCovering
+from anomalib_federated.messages.replies import site_covering
 
 logger = logging.getLogger(__name__)
 

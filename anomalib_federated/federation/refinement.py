@@ -8,13 +8,13 @@ import torch
 from torch import Tensor
 
 from anomalib_federated.bank import BankError, Contribution, MemoryBank
-from anomalib_federated.budget import Budget
-from anomalib_federated.covering import measure_covering
-from anomalib_federated.distances import nearest
-from anomalib_federated.joined_rows import JoinedRows
-from anomalib_federated.lazy_greedy import LazyGreedy
 from anomalib_federated.models.patch_collection import PatchCollection
-from anomalib_federated.rows import Rows, TensorRows
+from anomalib_federated.selection.budget import Budget
+from anomalib_federated.selection.covering import measure_covering
+from anomalib_federated.selection.distances import nearest
+from anomalib_federated.selection.joined_rows import JoinedRows
+from anomalib_federated.selection.lazy_greedy import LazyGreedy
+from anomalib_federated.selection.rows import Rows, TensorRows
 
 METHOD = "refinement"
 """How the rows were chosen, for the record."""

@@ -16,8 +16,8 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from anomalib_federated import messages
 from anomalib_federated.messages import MessageError
+from anomalib_federated.messages.traffic import TrafficBySite
 from anomalib_federated.metrics import FPR_LIMITS
-from anomalib_federated.traffic import TrafficBySite
 
 LEAST_PICTURES = 5
 """Good, and defective, test pictures from which on a site tells its figures, unless it sets another number."""

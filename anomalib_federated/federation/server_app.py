@@ -10,10 +10,10 @@ from flwr.app import ArrayRecord, Context
 from flwr.serverapp import Grid, ServerApp
 
 from anomalib_federated import messages
-from anomalib_federated.agreement import Agreement
 from anomalib_federated.bank import MemoryBank
 from anomalib_federated.interfaces.strategy import BankStrategy, FederationError
-from anomalib_federated.traffic import TrafficBySite
+from anomalib_federated.messages.agreement import Agreement
+from anomalib_federated.messages.traffic import TrafficBySite
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Federation:
 
     Attributes:
         bank: The global bank, with its covering radius and weights over all sites' patches.
-        traffic: Per site and category, the bytes of all messages; see :mod:`anomalib_federated.traffic`.
+        traffic: Per site and category, the bytes of all messages; see :mod:`anomalib_federated.messages.traffic`.
         seconds: Wall time.
         site_banks: Per site, the bank that it sent.
     """

@@ -7,7 +7,6 @@ from pathlib import Path
 
 from flwr.app import Context
 
-from anomalib_federated.agreement import Agreement
 from anomalib_federated.bank import FeatureSpace
 from anomalib_federated.data import AutoVI
 from anomalib_federated.federation.client_app import client_app
@@ -17,6 +16,7 @@ from anomalib_federated.federation.server_app import Federation, server_app
 from anomalib_federated.federation.site import Site
 from anomalib_federated.interfaces.partitioner import Partitioner, TrainingImage
 from anomalib_federated.interfaces.strategy import BankStrategy
+from anomalib_federated.messages.agreement import Agreement
 from anomalib_federated.models.patch_features import PatchFeatureExtractor
 
 

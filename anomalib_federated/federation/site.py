@@ -14,18 +14,18 @@ import torch
 from torchvision.transforms.v2 import Transform
 
 from anomalib_federated import registry
-from anomalib_federated.agreement import Agreement
 from anomalib_federated.bank import BankError, FeatureSpace, MemoryBank
-from anomalib_federated.budget import Budget
-from anomalib_federated.covering import Covering, measure_covering
 from anomalib_federated.data.batches import batches
 from anomalib_federated.data.dataset import InspectionDataset
 from anomalib_federated.federation.frontier import Frontier
 from anomalib_federated.federation.refinement import more_rows
+from anomalib_federated.messages.agreement import Agreement
 from anomalib_federated.models.image_transform import image_transform
 from anomalib_federated.models.patch_collection import PatchCollection
 from anomalib_federated.models.patch_features import PatchFeatureExtractor
 from anomalib_federated.progress import progress_bar
+from anomalib_federated.selection.budget import Budget
+from anomalib_federated.selection.covering import Covering, measure_covering
 
 logger = logging.getLogger(__name__)
 

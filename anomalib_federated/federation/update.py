@@ -16,10 +16,10 @@ from torch import Tensor
 
 from anomalib_federated.bank import BankError, Contribution, MemoryBank
 from anomalib_federated.bank.validation import check_features
-from anomalib_federated.distances import nearest
 from anomalib_federated.interfaces.coreset import Coreset, Selection
-from anomalib_federated.joined_rows import JoinedRows
-from anomalib_federated.rows import Rows, TensorRows, as_rows
+from anomalib_federated.selection.distances import nearest
+from anomalib_federated.selection.joined_rows import JoinedRows
+from anomalib_federated.selection.rows import Rows, TensorRows, as_rows
 
 HALF_ROUNDING = 2.0**-11
 """Largest relative error of a number rounded to float16."""

@@ -11,7 +11,6 @@ from flwr.clientapp.typing import ClientAppCallable
 from flwr.common.constant import ErrorCode
 
 from anomalib_federated import messages
-from anomalib_federated.agreement import Agreement
 from anomalib_federated.bank import BankError, FeatureSpace, MemoryBank
 from anomalib_federated.evaluation.measuring.site_pictures import SitePictures
 from anomalib_federated.federation import Site, client_app
@@ -20,6 +19,7 @@ from anomalib_federated.federation.settings import QuotaError, SettingsError, Si
 from anomalib_federated.federation.settings.site import ConfiguredSite
 from anomalib_federated.flower_app.logs import show_logs
 from anomalib_federated.messages import MessageError
+from anomalib_federated.messages.agreement import Agreement
 from anomalib_federated.models import FederatedPatchcore
 from anomalib_federated.models.image_score import ImageScore
 from anomalib_federated.registry import PluginError

@@ -10,8 +10,6 @@ from collections.abc import Callable
 from flwr.serverapp import Grid
 from pydantic_core import to_jsonable_python
 
-from anomalib_federated import traffic
-from anomalib_federated.agreement import Agreement
 from anomalib_federated.federation import run_federation
 from anomalib_federated.federation.collection import collect
 from anomalib_federated.federation.folder import FederationFolder, Version
@@ -20,7 +18,9 @@ from anomalib_federated.federation.scoring import score_global_bank
 from anomalib_federated.federation.settings import FederationSettings
 from anomalib_federated.files import write_file
 from anomalib_federated.interfaces.strategy import BankStrategy, FederationError
-from anomalib_federated.traffic import Traffic, TrafficBySite
+from anomalib_federated.messages import traffic
+from anomalib_federated.messages.agreement import Agreement
+from anomalib_federated.messages.traffic import Traffic, TrafficBySite
 
 logger = logging.getLogger(__name__)
 

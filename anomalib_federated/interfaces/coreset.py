@@ -12,10 +12,10 @@ import torch
 from torch import Tensor
 
 from anomalib_federated.bank.validation import MAX_FEATURE
-from anomalib_federated.budget import Budget, BudgetLike
-from anomalib_federated.covering import measure_covering
-from anomalib_federated.distances import nearest
-from anomalib_federated.rows import Rows, as_rows
+from anomalib_federated.selection.budget import Budget, BudgetLike
+from anomalib_federated.selection.covering import measure_covering
+from anomalib_federated.selection.distances import nearest
+from anomalib_federated.selection.rows import Rows, as_rows
 
 logger = logging.getLogger(__name__)
 

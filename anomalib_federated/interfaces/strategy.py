@@ -14,13 +14,13 @@ from flwr.app import ArrayRecord, ConfigRecord, Message, MessageType, MetricReco
 from flwr.serverapp import Grid
 from flwr.serverapp.strategy import Strategy
 
-from anomalib_federated import messages, traffic
-from anomalib_federated.agreement import Agreement
+from anomalib_federated import messages
 from anomalib_federated.bank import BankError, MemoryBank
-from anomalib_federated.measured import Measured
-from anomalib_federated.messages import MessageError
-from anomalib_federated.replies import failure_of, site_bank, site_covering
-from anomalib_federated.traffic import TrafficBySite
+from anomalib_federated.messages import MessageError, traffic
+from anomalib_federated.messages.agreement import Agreement
+from anomalib_federated.messages.measured import Measured
+from anomalib_federated.messages.replies import failure_of, site_bank, site_covering
+from anomalib_federated.messages.traffic import TrafficBySite
 
 logger = logging.getLogger(__name__)
 
@@ -43,7 +43,7 @@ class BankStrategy(Strategy):
         minimum_share: Of an equal part of the rows that are kept of a category, what every site that sent rows of it
             surely keeps, rounded down, or all that it sent; 0 promises nothing.
         rounds: Exchanges of rows that a federation takes.
-        traffic: Per site and category, the bytes of all rounds; see :mod:`anomalib_federated.traffic`.
+        traffic: Per site and category, the bytes of all rounds; see :mod:`anomalib_federated.messages.traffic`.
     """
 
     rounds = 1
@@ -71,7 +71,9 @@ class BankStrategy(Strategy):
         """Make the global bank.
 
         Args:
-            banks: One bank per site, in the order of the sites' names, all of one feature space; not changed.
+            banks: One bank per site, in the order of the sites' names, all of one feature space; not changed. Their
+                rows may lie on disk (:meth:`MemoryBank.open`) and be more than memory holds; join them by
+                :class:`anomalib_federated.bank.category_union.CategoryUnion`, which copies none.
 
         Returns:
             A bank of the same feature space, with rows of every category that a site sent, whose weights add up to

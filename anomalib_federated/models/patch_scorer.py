@@ -10,9 +10,9 @@ from anomalib.models.components import GaussianBlur2d
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
-from anomalib_federated.distances import nearest_in_chunks, squared_distances
 from anomalib_federated.models.image_score import ImageScore
 from anomalib_federated.models.patch_features import patch_rows
+from anomalib_federated.selection.distances import nearest_in_chunks, squared_distances
 
 MAP_SIGMA = 4
 """Smoothing of the anomaly map in pixels, as in Roth et al. 2022."""

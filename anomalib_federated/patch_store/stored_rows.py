@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from anomalib_federated.patch_store.pictures import StoredPicture
-from anomalib_federated.rows import Rows
+from anomalib_federated.selection.rows import Rows
 
 Features: TypeAlias = NDArray[np.floating[Any]]
 

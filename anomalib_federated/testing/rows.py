@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from anomalib_federated.rows import Rows
+from anomalib_federated.selection.rows import Rows
 
 
 class BlockRows(Rows):

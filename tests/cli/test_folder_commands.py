@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from anomalib_federated.agreement import Agreement
 from anomalib_federated.bank import MemoryBank
 from anomalib_federated.cli.main import main
 from anomalib_federated.federation.folder import FederationFolder
+from anomalib_federated.messages.agreement import Agreement
 from anomalib_federated.testing import example_bank
 
 

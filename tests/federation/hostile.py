@@ -10,7 +10,7 @@ from anomalib_federated import messages
 from anomalib_federated.bank import BankError, MemoryBank
 from anomalib_federated.federation import InProcessGrid
 from anomalib_federated.messages import MessageError
-from anomalib_federated.replies import site_bank
+from anomalib_federated.messages.replies import site_bank
 from anomalib_federated.testing import example_bank
 from anomalib_federated_plugins.strategy.federated_coreset import FederatedCoreset
 

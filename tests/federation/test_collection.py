@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from plants import Plants, Time, bank_of, reply_of
 
 from anomalib_federated import messages
-from anomalib_federated.agreement import Agreement
 from anomalib_federated.federation.collection import collect
 from anomalib_federated.federation.collection_plan import CollectionPlan
 from anomalib_federated.federation.folder import FederationFolder
 from anomalib_federated.interfaces.strategy import FederationError
+from anomalib_federated.messages.agreement import Agreement
 from anomalib_federated.testing import example_bank
 from anomalib_federated_plugins.strategy.federated_coreset import FederatedCoreset
 

@@ -12,7 +12,7 @@ from anomalib_federated.federation.folder import FederationFolder
 
 SCRIPT = """
 import sys, threading
-from anomalib_federated.agreement import Agreement
+from anomalib_federated.messages.agreement import Agreement
 from anomalib_federated.federation.collection import collect
 from anomalib_federated.federation.collection_plan import CollectionPlan
 from anomalib_federated.federation.folder import FederationFolder

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from anomalib_federated import registry
 from anomalib_federated.bank import Contribution, MemoryBank
 from anomalib_federated.federation.update import update_bank
-from anomalib_federated.joined_rows import JoinedRows
-from anomalib_federated.rows import TensorRows
+from anomalib_federated.selection.joined_rows import JoinedRows
+from anomalib_federated.selection.rows import TensorRows
 from anomalib_federated.testing import example_bank
 
 DIM = 8
@@ -167,14 +167,16 @@ def test_what_cannot_be_updated_is_refused(bank, arguments, message):
         update_bank(bank, given.pop("features"), **given)
 
 
-@settings(max_examples=30, deadline=None)
-@given(first=st.integers(1, 9), second=st.integers(1, 9), data=st.data())
-def test_joined_rows_are_the_rows_below_each_other(first, second, data):
-    both = patches(first, 0), patches(second, 1)
-    joined, whole = JoinedRows(*map(TensorRows, both)), torch.cat(both)
-    begin = data.draw(st.integers(0, first + second - 1))
-    end = data.draw(st.integers(begin + 1, first + second))
+@settings(max_examples=50, deadline=None)
+@given(counts=st.lists(st.integers(0, 9), min_size=1, max_size=5).filter(any), data=st.data())
+def test_joined_rows_are_the_rows_below_each_other(counts, data):
+    parts = [patches(count, number) for number, count in enumerate(counts)]
+    joined, whole = JoinedRows(*map(TensorRows, parts)), torch.cat(parts)
+    begin = data.draw(st.integers(0, len(whole) - 1))
+    end = data.draw(st.integers(begin + 1, len(whole)))
     assert torch.equal(joined.read(slice(begin, end)), whole[begin:end])
-    indices = torch.tensor(data.draw(st.lists(st.integers(0, first + second - 1), min_size=1)))
+    indices = torch.tensor(data.draw(st.lists(st.integers(0, len(whole) - 1), min_size=1)))
     assert torch.equal(joined.take(indices), whole[indices])
-    assert joined.where(first) == "row 0"
+    holding = next(part for part in parts if len(part))
+    assert joined.where(len(holding) - 1) == f"row {len(holding) - 1}"
+    assert joined.where(len(whole) - 1) == f"row {[count for count in counts if count][-1] - 1}"

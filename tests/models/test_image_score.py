@@ -7,8 +7,8 @@ import pytest
 import torch
 from scipy.ndimage import gaussian_filter
 
-from anomalib_federated.distances import squared_distances
 from anomalib_federated.models.image_score import ImageScore
+from anomalib_federated.selection.distances import squared_distances
 
 BATCH, DIM, ROWS = 3, 5, 20
 

@@ -14,8 +14,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from anomalib_federated import rows as rows_module
 from anomalib_federated.patch_store import Identity, PatchStore, StoreError
+from anomalib_federated.selection import rows as rows_module
 from anomalib_federated.testing import example_bank
 
 SPACE = example_bank().space

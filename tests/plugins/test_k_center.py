@@ -8,9 +8,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from anomalib_federated import greedy_state, lazy_greedy
-from anomalib_federated.lazy_greedy import LazyGreedy
-from anomalib_federated.rows import TensorRows
+from anomalib_federated.selection import greedy_state, lazy_greedy
+from anomalib_federated.selection.lazy_greedy import LazyGreedy
+from anomalib_federated.selection.rows import TensorRows
 from anomalib_federated.testing.rows import BlockRows
 from anomalib_federated_plugins.coreset.k_center import KCenterCoreset
 

@@ -10,7 +10,6 @@ from typing import Any
 from torch import Tensor
 
 from anomalib_federated.bank import MemoryBank
-from anomalib_federated.budget import BudgetLike
 from anomalib_federated.data import AutoVI
 from anomalib_federated.deploy.export import export_openvino
 from anomalib_federated.evaluation.experiments.training import train_centralised, train_federated
@@ -20,8 +19,9 @@ from anomalib_federated.evaluation.results import Result
 from anomalib_federated.federation import make_agreement, make_sites
 from anomalib_federated.interfaces.partitioner import Partitioner
 from anomalib_federated.interfaces.strategy import BankStrategy
+from anomalib_federated.messages.traffic import TrafficBySite
 from anomalib_federated.models import FederatedPatchcore
-from anomalib_federated.traffic import TrafficBySite
+from anomalib_federated.selection.budget import BudgetLike
 
 WORK = "work"
 """Folder in the output in which patch features lie while a run is under way."""

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, TypeAlias
 
-from anomalib_federated.budget import BudgetLike
+from anomalib_federated.selection.budget import BudgetLike
 
 PluginSpec: TypeAlias = str | dict[str, Any]
 

@@ -18,7 +18,7 @@ from anomalib_federated.evaluation.measuring.measure import measure
 from anomalib_federated.evaluation.measuring.scored_image import ScoredImage, shown
 from anomalib_federated.evaluation.measuring.source import Source
 from anomalib_federated.evaluation.results import BankFacts, Result, SiteShare, result_folder, write_result
-from anomalib_federated.traffic import Traffic, TrafficBySite
+from anomalib_federated.messages.traffic import Traffic, TrafficBySite
 
 logger = logging.getLogger(__name__)
 

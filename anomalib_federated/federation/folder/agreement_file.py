@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import fields
 from pathlib import Path
 
-from anomalib_federated.agreement import Agreement
 from anomalib_federated.federation.folder.errors import FolderError
 from anomalib_federated.files import write_file
+from anomalib_federated.messages.agreement import Agreement
 from anomalib_federated.untrusted import shown
 
 AGREEMENT = "agreement.json"

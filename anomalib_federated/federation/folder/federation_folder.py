@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 from anomalib_federated import __version__, registry
-from anomalib_federated.agreement import Agreement
 from anomalib_federated.bank import BankError, MemoryBank
 from anomalib_federated.bank.validation import check_names
 from anomalib_federated.federation.folder.agreement_file import AGREEMENT, read_agreement, settle_agreement
@@ -34,6 +33,7 @@ from anomalib_federated.federation.folder.versions import Versions
 from anomalib_federated.federation.folder.writing import sole_writer
 from anomalib_federated.federation.merge import in_order
 from anomalib_federated.interfaces.strategy import BankStrategy
+from anomalib_federated.messages.agreement import Agreement
 from anomalib_federated.untrusted import shown
 
 EVENTS, SITES, VERSIONS = "events.jsonl", "sites", "versions"
@@ -124,8 +124,8 @@ class FederationFolder:
             raise BankError(msg)
         self.agreement.check(bank)
         bank = in_order(bank)
-        data, images = bank.to_bytes(), sum(item.images for item in bank.contributions)
-        stored = StoredBank(digest=bank.digest, rows=len(bank), bytes=len(data), images=images)
+        images = sum(item.images for item in bank.contributions)
+        stored = StoredBank(digest=bank.digest, rows=len(bank), bytes=0, images=images)
         came = Event(event="in", time=now(), site=site, node=node, via=via, sent=sent, bank=stored)
         with self._writing():
             check_names("sites", sorted({*self._banks.held(), site}))
@@ -134,7 +134,7 @@ class FederationFolder:
                 msg = f"Site '{site}' was removed, so its bank is refused; to have it back, let it send a file to add."
                 raise FolderError(msg)
             new = status is None or status.bank is None or status.bank.digest != stored.digest
-            self._banks.store(came, data)  # one that is there already, too: its file may have been damaged
+            self._banks.store(bank, came)  # one that is there already, too: its file may have been damaged
         return new
 
     def note(self, event: Note, *, site: str | None = None, node: int | None = None, reason: str = "") -> None:
@@ -179,6 +179,9 @@ class FederationFolder:
 
     def aggregate(self, strategy: BankStrategy, *, spec: str | Mapping[str, Any]) -> Version:
         """Make the next version of the global bank out of the banks of all sites that are in.
+
+        The rows of the banks stay on disk. How many memory must hold at a time is up to the strategy: ``concatenate``
+        needs all, those that select need some megabytes.
 
         Args:
             strategy: Aggregates them.

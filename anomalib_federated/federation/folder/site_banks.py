@@ -13,7 +13,7 @@ from anomalib_federated.bank import BankError, MemoryBank
 from anomalib_federated.federation.folder.errors import FolderError
 from anomalib_federated.federation.folder.events import Event, StoredBank
 from anomalib_federated.federation.folder.record import Record
-from anomalib_federated.files import write_file
+from anomalib_federated.files import whole_file
 from anomalib_federated.untrusted import shown
 
 
@@ -34,22 +34,25 @@ class SiteBanks:
         statuses = self.record.ledger().sites
         return {name: stored for name in sorted(statuses) if (stored := statuses[name].bank)}
 
-    def store(self, came: Event, data: bytes) -> None:
+    def store(self, bank: MemoryBank, came: Event) -> None:
         """Write a bank.
 
         Args:
-            came: The event ``in``.
-            data: The bank's bytes.
+            bank: The bank.
+            came: The event ``in``; the size of the file is put into it.
 
         Raises:
             OSError: If it cannot be written; the bank before stays.
         """
-        self.record.append(replace(came, event="arriving"))
-        write_file(self._file(str(came.site)), data)
+        with whole_file(self._file(str(came.site))) as beside:
+            bank.write(beside)
+            if came.bank is not None:
+                came = replace(came, bank=replace(came.bank, bytes=beside.stat().st_size))
+            self.record.append(replace(came, event="arriving"))
         self.record.append(came)
 
     def load(self, site: str) -> MemoryBank:
-        """The bank of a site that is in.
+        """The bank of a site that is in; its rows stay in the file, see :meth:`MemoryBank.open`.
 
         Raises:
             FolderError: If the site is not in, or the file is not the bank that was accepted.
@@ -58,7 +61,7 @@ class SiteBanks:
         if site not in held:
             raise FolderError(self.absent(site))
         try:
-            bank = MemoryBank.load(self._file(site))
+            bank = MemoryBank.open(self._file(site))
         except (BankError, FileNotFoundError) as error:
             msg = (
                 f"The bank that was accepted of site '{site}' is lost: {error} Remove the site, or add its file again."
@@ -82,9 +85,9 @@ class SiteBanks:
 
     def finish(self) -> None:
         """Bring to an end what a writer that died had begun."""
+        for rest in self.path.glob(".*"):  # files that were being written
+            rest.unlink()
         for site, event in list(self.record.ledger().unfinished.items()):
-            for rest in self.path.glob(".*"):  # files that were being written
-                rest.unlink()
             if event.event == "removing":
                 self._finish_removal(site)
             elif self._has(event):

@@ -9,13 +9,13 @@ from typing import Any
 from jsonargparse import ArgumentParser
 
 from anomalib_federated import registry
-from anomalib_federated.agreement import Agreement
-from anomalib_federated.budget import BudgetLike
 from anomalib_federated.federation.agreement_of_model import make_agreement
 from anomalib_federated.federation.collection_plan import CollectionPlan
 from anomalib_federated.federation.settings.reading import named, read_settings, settings_parser
 from anomalib_federated.interfaces.strategy import BankStrategy
+from anomalib_federated.messages.agreement import Agreement
 from anomalib_federated.models import FederatedPatchcore
+from anomalib_federated.selection.budget import BudgetLike
 
 PLUGIN = str | dict[str, Any]
 """A plugin's name, or its ``class_path`` and ``init_args``."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
-from anomalib_federated.agreement import Agreement
 from anomalib_federated.bank import FeatureSpace
-from anomalib_federated.budget import Budget
+from anomalib_federated.messages.agreement import Agreement
+from anomalib_federated.selection.budget import Budget
 
 
 class QuotaError(ValueError):

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 
 from anomalib_federated.interfaces.coreset import Coreset, Picks
-from anomalib_federated.lazy_greedy import LazyGreedy
-from anomalib_federated.rows import Rows
+from anomalib_federated.selection.lazy_greedy import LazyGreedy
+from anomalib_federated.selection.rows import Rows
 
 
 class KCenterCoreset(Coreset):

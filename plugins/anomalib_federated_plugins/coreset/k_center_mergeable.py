@@ -16,10 +16,10 @@ from __future__ import annotations
 
 import logging
 
-from anomalib_federated.budget import BudgetLike
 from anomalib_federated.interfaces.coreset import Coreset, Picks
-from anomalib_federated.lazy_greedy import LazyGreedy
-from anomalib_federated.rows import Rows
+from anomalib_federated.selection.budget import BudgetLike
+from anomalib_federated.selection.lazy_greedy import LazyGreedy
+from anomalib_federated.selection.rows import Rows
 from anomalib_federated_plugins.coreset.k_center import first_pick
 
 logger = logging.getLogger(__name__)

@@ -21,11 +21,11 @@ import math
 import torch
 from torch import Tensor
 
-from anomalib_federated.budget import BudgetLike
-from anomalib_federated.distances import nearest_in_chunks
 from anomalib_federated.interfaces.coreset import Coreset, Picks
-from anomalib_federated.lazy_greedy import LazyGreedy
-from anomalib_federated.rows import Rows, TensorRows
+from anomalib_federated.selection.budget import BudgetLike
+from anomalib_federated.selection.distances import nearest_in_chunks
+from anomalib_federated.selection.lazy_greedy import LazyGreedy
+from anomalib_federated.selection.rows import Rows, TensorRows
 from anomalib_federated_plugins.coreset.k_center import first_pick
 
 logger = logging.getLogger(__name__)

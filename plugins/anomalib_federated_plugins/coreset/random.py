@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import torch
 
-from anomalib_federated.covering import measure_covering
 from anomalib_federated.interfaces.coreset import Coreset, Picks
-from anomalib_federated.rows import Rows
+from anomalib_federated.selection.covering import measure_covering
+from anomalib_federated.selection.rows import Rows
 
 
 class RandomCoreset(Coreset):

@@ -9,7 +9,7 @@ from math import floor
 import torch
 from torch import Tensor
 
-from anomalib_federated.bank import MemoryBank
+from anomalib_federated.bank.category_union import CategoryUnion
 from anomalib_federated.interfaces.coreset import Coreset
 
 
@@ -56,13 +56,9 @@ def check_everybody_gets_one(budget: int, sites: int) -> None:
         raise ValueError(msg)
 
 
-def rows_of_sites(union: MemoryBank) -> dict[str, Tensor]:
-    """Per site that has rows in a bank of one category, their numbers, int64, in the order of the sites' names."""
-    rows = {site: (union.row_site == number).nonzero().flatten() for number, site in enumerate(union.sites)}
-    return {site: rows[site] for site in sorted(rows) if len(rows[site])}
-
-
-def choose_shares(union: MemoryBank, shares: Mapping[str, int], make: Callable[[int], Coreset], *, seed: int) -> Tensor:
+def choose_shares(
+    union: CategoryUnion, shares: Mapping[str, int], make: Callable[[int], Coreset], *, seed: int
+) -> Tensor:
     """As many rows of each site as its share, by a coreset of that site's rows alone.
 
     Args:
@@ -74,9 +70,9 @@ def choose_shares(union: MemoryBank, shares: Mapping[str, int], make: Callable[[
     Returns:
         Row numbers of shape ``(k,)``, int64, site by site.
     """
+    numbers = union.numbers
     chosen = [
-        rows[make(shares[site]).select(union.features[rows], seed=seed).indices]
-        for site, rows in rows_of_sites(union).items()
+        numbers[site][make(shares[site]).select(bank.features, seed=seed).indices] for site, bank in union.banks.items()
     ]
     return torch.cat(chosen)
 

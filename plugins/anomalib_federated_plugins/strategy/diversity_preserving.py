@@ -8,15 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from anomalib_federated.bank import MemoryBank
-from anomalib_federated.budget import Budget, BudgetLike
-from anomalib_federated.lazy_greedy import LazyGreedy
-from anomalib_federated.rows import TensorRows
-from anomalib_federated_plugins.strategy.budget_shares import (
-    check_everybody_gets_one,
-    choose_shares,
-    rows_of_sites,
-)
+from anomalib_federated.bank.category_union import CategoryUnion
+from anomalib_federated.selection.budget import Budget, BudgetLike
+from anomalib_federated.selection.lazy_greedy import LazyGreedy
+from anomalib_federated_plugins.strategy.budget_shares import check_everybody_gets_one, choose_shares
 from anomalib_federated_plugins.strategy.federated_coreset import FederatedCoreset
 
 
@@ -64,14 +59,14 @@ class DiversityPreserving(FederatedCoreset):
         self.minimum_share = float(minimum_share)
         self.method = f"diversity-preserving {self.method}"
 
-    def choose(self, union: MemoryBank) -> Tensor:
+    def choose(self, union: CategoryUnion) -> Tensor:
         """Which rows of one category to keep: of each site its minimum, then what these do not cover."""
         if self.coreset.keeps_all(len(union)):
             return torch.arange(len(union))
-        budget, sites = self.coreset.rows(len(union)), rows_of_sites(union)
+        budget, sites = self.coreset.rows(len(union)), union.banks
         check_everybody_gets_one(budget, len(sites))
         least = Budget(most=self.minimum_share).limit(budget // len(sites))
         kept = choose_shares(union, dict.fromkeys(sites, least), self.coreset_of, seed=self.seed)
-        greedy = LazyGreedy(TensorRows(union.features), start=kept)
+        greedy = LazyGreedy(union.rows, start=kept)
         greedy.grow(budget, radius=self.coreset.budget.radius)
         return greedy.indices

@@ -4,7 +4,7 @@ A coreset of the sites' coresets covers worse than one of all patches: what a si
 cannot know of. Here the sites answer in rounds instead. In each, the server sends the picks so far, and every site the
 patches that these leave farthest, with a bound on all its others. As long as the farthest candidate is farther than
 every bound, it is the farthest patch of all sites, so the server may pick on by itself; then the next round begins.
-This is the lazy greedy method of :mod:`anomalib_federated.lazy_greedy`, its pool spread over the sites.
+This is the lazy greedy method of :mod:`anomalib_federated.selection.lazy_greedy`, its pool spread over the sites.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from torch import Tensor
 
 from anomalib_federated import messages
 from anomalib_federated.bank import MemoryBank
-from anomalib_federated.budget import BudgetLike
-from anomalib_federated.distances import nearest
 from anomalib_federated.interfaces.strategy import FederationError
-from anomalib_federated.lazy_greedy import greedy_in_pool
+from anomalib_federated.selection.budget import BudgetLike
+from anomalib_federated.selection.distances import nearest
+from anomalib_federated.selection.lazy_greedy import greedy_in_pool
 from anomalib_federated_plugins.strategy.federated_coreset import FederatedCoreset
 
 logger = logging.getLogger(__name__)

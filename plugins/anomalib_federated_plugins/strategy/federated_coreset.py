@@ -11,10 +11,11 @@ from torch import Tensor
 
 from anomalib_federated import registry
 from anomalib_federated.bank import MemoryBank
-from anomalib_federated.budget import BudgetLike
-from anomalib_federated.distances import nearest
+from anomalib_federated.bank.category_union import CategoryUnion
 from anomalib_federated.interfaces.coreset import Coreset
 from anomalib_federated.interfaces.strategy import BankStrategy
+from anomalib_federated.selection.budget import BudgetLike
+from anomalib_federated.selection.distances import nearest
 
 
 class FederatedCoreset(BankStrategy):
@@ -26,7 +27,7 @@ class FederatedCoreset(BankStrategy):
 
     Args:
         budget: Rows per category: a number (int), a share of the rows received (float in (0, 1]), or a target radius
-            within which these are covered, with a most; see :class:`anomalib_federated.budget.Budget`.
+            within which these are covered, with a most; see :class:`anomalib_federated.selection.budget.Budget`.
         coreset: The coreset plugin, by name or as ``class_path`` and ``init_args``.
         seed: Decides every random choice of the coreset.
     """
@@ -40,16 +41,16 @@ class FederatedCoreset(BankStrategy):
         self._spec = coreset
 
     def aggregate(self, banks: Sequence[MemoryBank]) -> MemoryBank:
-        """The coreset of the union of the banks."""
-        union = MemoryBank.merge(banks)
-        return MemoryBank.merge(self._select(union.for_category(category)) for category in sorted(union.categories))
+        """The coreset of the union of the banks, one category after the other."""
+        categories = sorted({category for bank in banks for category in bank.categories})
+        return MemoryBank.merge(self._select(CategoryUnion(banks, category)) for category in categories)
 
     def coreset_of(self, rows: int) -> Coreset:
         """The coreset, for another number of rows; a target radius stays."""
         coreset: Coreset = registry.build("coreset", self._spec, budget=replace(self.coreset.budget, most=rows))
         return coreset
 
-    def choose(self, union: MemoryBank) -> Tensor:
+    def choose(self, union: CategoryUnion) -> Tensor:
         """Which rows of one category to keep.
 
         Args:
@@ -58,15 +59,13 @@ class FederatedCoreset(BankStrategy):
         Returns:
             Distinct row numbers of shape ``(k,)``, int64.
         """
-        return self.coreset.select(union.features, seed=self.seed).indices
+        return self.coreset.select(union.rows, seed=self.seed).indices
 
-    def _select(self, union: MemoryBank) -> MemoryBank:
+    def _select(self, union: CategoryUnion) -> MemoryBank:
         indices = self.choose(union)
-        selected = union.select(indices)
         # A kept row now also stands for the patches of the rows that were dropped in its favour.
-        owner = nearest(union.features, selected.features)[1]
+        kept = union.rows.take(indices)
+        owner = torch.cat([nearest(block, kept)[1] for _, block in union.rows.blocks()])
         owner[indices] = torch.arange(len(indices))  # also beside its equals, a kept row stands for itself
         weights = torch.zeros(len(indices), dtype=torch.float64).index_add_(0, owner, union.weights.double()).float()
-        (category,) = union.categories
-        method = f"{self.method} of {union.coresets[category]}"
-        return replace(selected, weights=weights, coresets={category: method})
+        return union.keep(indices, weights=weights, coreset=f"{self.method} of {union.coreset}")

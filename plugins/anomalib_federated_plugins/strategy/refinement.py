@@ -17,12 +17,12 @@ from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord
 from flwr.serverapp import Grid
 
 from anomalib_federated import messages
-from anomalib_federated.agreement import Agreement
 from anomalib_federated.bank import MemoryBank
-from anomalib_federated.budget import BudgetLike
 from anomalib_federated.interfaces.strategy import FederationError
 from anomalib_federated.messages import MessageError
-from anomalib_federated.replies import MOST_PATCHES, site_bank
+from anomalib_federated.messages.agreement import Agreement
+from anomalib_federated.messages.replies import MOST_PATCHES, site_bank
+from anomalib_federated.selection.budget import BudgetLike
 from anomalib_federated_plugins.strategy.federated_coreset import FederatedCoreset
 
 

@@ -7,9 +7,9 @@ from typing import Any
 
 from torch import Tensor
 
-from anomalib_federated.bank import MemoryBank
-from anomalib_federated.budget import BudgetLike
-from anomalib_federated_plugins.strategy.budget_shares import choose_shares, proportional_shares, rows_of_sites
+from anomalib_federated.bank.category_union import CategoryUnion
+from anomalib_federated.selection.budget import BudgetLike
+from anomalib_federated_plugins.strategy.budget_shares import choose_shares, proportional_shares
 from anomalib_federated_plugins.strategy.federated_coreset import FederatedCoreset
 
 SIZES = ("images", "patches")
@@ -53,11 +53,9 @@ class Weighted(FederatedCoreset):
         self.by = by
         self.method = f"weighted {self.method}"
 
-    def choose(self, union: MemoryBank) -> Tensor:
+    def choose(self, union: CategoryUnion) -> Tensor:
         """Which rows of one category to keep: of each site its share."""
-        held = {site: len(rows) for site, rows in rows_of_sites(union).items()}
-        sizes = {item.site: getattr(item, self.by) for item in union.contributions}
-        shares = proportional_shares(
-            self.coreset.rows(len(union)), [sizes[site] for site in held], limits=list(held.values())
-        )
+        held = {site: len(bank) for site, bank in union.banks.items()}
+        sizes = [getattr(bank.contributions[0], self.by) for bank in union.banks.values()]
+        shares = proportional_shares(self.coreset.rows(len(union)), sizes, limits=list(held.values()))
         return choose_shares(union, dict(zip(held, shares, strict=True)), self.coreset_of, seed=self.seed)

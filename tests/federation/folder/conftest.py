@@ -8,9 +8,9 @@ import traceback
 import pytest
 import torch
 
-from anomalib_federated.agreement import Agreement
 from anomalib_federated.bank import MemoryBank
 from anomalib_federated.federation.folder import FederationFolder
+from anomalib_federated.messages.agreement import Agreement
 from anomalib_federated.testing import example_bank
 
 CHANGES = {"os.rename", "os.remove", "os.mkdir", "os.rmdir"}

@@ -13,8 +13,8 @@ from flwr.app import ConfigRecord
 from anomalib_federated.bank import BankError, FeatureSpace, MemoryBank
 from anomalib_federated.bank.file import MAX_BYTES
 from anomalib_federated.bank.quantised import as_quantised, quantised_bank
-from anomalib_federated.budget import Budget, BudgetLike
 from anomalib_federated.messages import MessageError, text
+from anomalib_federated.selection.budget import Budget, BudgetLike
 from anomalib_federated.untrusted import read_json, said, shown
 
 DTYPES = {"float16": torch.float16, "float32": torch.float32, "int8": torch.float32}
@@ -36,8 +36,8 @@ class Agreement:
         coreset: Name of the coreset plugin that every site uses. Only names of installed plugins are allowed: a server
             cannot make a site import a class of its choice.
         coreset_args: Further arguments of that plugin.
-        budget: Rows per category that a site sends at most, as :class:`anomalib_federated.budget.Budget` reads it: a
-            number (int), a share of its patches (float in (0, 1]), or a target radius with a most.
+        budget: Rows per category that a site sends at most, as :class:`anomalib_federated.selection.budget.Budget`
+            reads it: a number (int), a share of its patches (float in (0, 1]), or a target radius with a most.
         dtype: How the rows travel: ``float16`` (half the bytes of ``float32``), ``float32`` or ``int8`` (a quarter).
         seed: Decides every random choice at the sites.
 

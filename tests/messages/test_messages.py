@@ -10,9 +10,9 @@ from flwr.common.serde import recorddict_from_proto, recorddict_to_proto
 
 from anomalib_federated import messages
 from anomalib_federated.bank import BankError, MemoryBank
-from anomalib_federated.budget import Budget
 from anomalib_federated.federation import Agreement, InProcessGrid
 from anomalib_federated.messages import MessageError
+from anomalib_federated.selection.budget import Budget
 from anomalib_federated.testing import example_bank
 
 

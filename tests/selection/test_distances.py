@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from anomalib_federated import distances
+from anomalib_federated.selection import distances
 
 
 def direct(x, y):

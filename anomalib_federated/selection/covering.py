@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from anomalib_federated.distances import nearest
-from anomalib_federated.rows import Rows
+from anomalib_federated.selection.distances import nearest
+from anomalib_federated.selection.rows import Rows
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +40,7 @@ def measure_covering(rows: Rows, picked: Tensor, *, owner: Tensor | None = None)
 
     Example:
         >>> import torch
-        >>> from anomalib_federated.rows import TensorRows
+        >>> from anomalib_federated.selection.rows import TensorRows
         >>> line = torch.tensor([[0.0], [1.0], [2.0], [10.0]])
         >>> measure_covering(TensorRows(line), line[[0, 3]])
         Covering(radius=2.0, mean_distance=0.75, weights=tensor([3., 1.]))

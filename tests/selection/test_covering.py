@@ -6,8 +6,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from anomalib_federated.covering import measure_covering
-from anomalib_federated.rows import TensorRows
+from anomalib_federated.selection.covering import measure_covering
+from anomalib_federated.selection.rows import TensorRows
 from anomalib_federated.testing.rows import BlockRows
 
 

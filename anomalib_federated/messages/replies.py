@@ -12,10 +12,10 @@ import torch
 from flwr.app import ArrayRecord, Message, MetricRecord
 
 from anomalib_federated import messages
-from anomalib_federated.agreement import Agreement
 from anomalib_federated.bank import MemoryBank
-from anomalib_federated.measured import SiteCovering
 from anomalib_federated.messages import MessageError
+from anomalib_federated.messages.agreement import Agreement
+from anomalib_federated.messages.measured import SiteCovering
 
 MOST_PATCHES = 1 << 40
 """More than any site has; counts below this add up in 64 bits."""

@@ -5,6 +5,7 @@ import json
 import pickle
 import struct
 from dataclasses import asdict, replace
+from pathlib import Path
 from unicodedata import normalize
 
 import numpy as np
@@ -265,9 +266,44 @@ def test_a_file_gives_back_what_was_saved(tmp_path, dtype):
     bank = two_by_two().to(dtype)
     path = bank.save(tmp_path / "new" / "folder" / "bank.safetensors")
     assert_equal(MemoryBank.load(path), bank)
+    assert_equal(MemoryBank.open(path), bank)
+    assert path.read_bytes() == bank.to_bytes()
     assert [item.name for item in path.parent.iterdir()] == ["bank.safetensors"]
     example_bank().save(path)
     assert_equal(MemoryBank.load(path), example_bank())
+
+
+def own_memory():
+    """Bytes of this process that are in no file."""
+    status = Path("/proc/self/status").read_text()
+    return 1024 * int(next(line.split()[1] for line in status.splitlines() if line.startswith("RssAnon:")))
+
+
+def test_rows_of_a_bank_that_is_opened_stay_on_disk(tmp_path):
+    bank = example_bank(rows=1 << 16, dim=256, dtype=torch.float16)  # 32 MiB
+    path, digest, size = bank.save(tmp_path / "bank.safetensors"), bank.digest, bank.features.nbytes
+    before = own_memory()
+    opened = MemoryBank.open(path)
+    assert opened.digest == digest
+    assert own_memory() - before < size / 4
+    # Neither another bank in its place nor its deletion changes it.
+    example_bank().save(path)
+    path.unlink()
+    assert opened.digest == digest
+
+
+def test_a_file_can_be_read_by_whom_the_umask_lets(tmp_path):
+    (tmp_path / "other").touch()
+    path = example_bank().save(tmp_path / "bank.safetensors")
+    assert path.stat().st_mode == (tmp_path / "other").stat().st_mode
+
+
+def test_rows_that_follow_each_other_are_not_copied():
+    bank = two_by_two()
+    selected = bank.select(torch.arange(2, 5))
+    assert selected.features.data_ptr() == bank.features[2].data_ptr()
+    assert selected.features[:, 0].tolist() == [2, 3, 4]
+    assert MemoryBank.from_bytes(selected.to_bytes(), source="here").digest == selected.digest
 
 
 NAMES = st.text(st.characters(exclude_characters='./\\:*?"<>|'), min_size=1, max_size=20).filter(
@@ -392,6 +428,8 @@ def test_a_failed_write_leaves_nothing_behind(tmp_path):
 def test_absent_and_oversized_files_are_refused(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"no memory bank at .*absent"):
         MemoryBank.load(tmp_path / "absent.safetensors")
+    with pytest.raises(FileNotFoundError, match=r"no memory bank at .*absent"):
+        MemoryBank.open(tmp_path / "absent.safetensors")
     path = example_bank().save(tmp_path / "bank.safetensors")
     size = path.stat().st_size
     assert len(MemoryBank.load(path, max_bytes=size)) == 16
@@ -429,11 +467,14 @@ def test_pack_and_unpack_are_inverse():
     assert_equal(MemoryBank.from_bytes(pack(*unpack(data)), source="here"), example_bank())
 
 
-def test_every_truncation_is_refused():
-    data = example_bank(rows=3, dim=2).to_bytes()
+def test_every_truncation_is_refused(tmp_path):
+    data, file = example_bank(rows=3, dim=2).to_bytes(), tmp_path / "bank.safetensors"
     for length in range(len(data)):
         with pytest.raises(BankError, match="not a valid memory bank"):
             MemoryBank.from_bytes(data[:length], source="here")
+        file.write_bytes(data[:length])
+        with pytest.raises(BankError, match=r"bank\.safetensors is not a valid memory bank"):
+            MemoryBank.open(file)
     with pytest.raises(BankError, match="not a valid memory bank"):
         MemoryBank.from_bytes(data + b"\0", source="here")
 

@@ -16,10 +16,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from anomalib_federated.greedy_state import GreedyState
-from anomalib_federated.nearest_pick import PRODUCT_WIDTH, NearestPick
 from anomalib_federated.progress import progress_bar
-from anomalib_federated.rows import Rows
+from anomalib_federated.selection.greedy_state import GreedyState
+from anomalib_federated.selection.nearest_pick import PRODUCT_WIDTH, NearestPick
+from anomalib_federated.selection.rows import Rows
 
 SMALLEST_POOL, LARGEST_POOL = 512, 4096
 """Rows in the pool; its square of distances (float64) should stay small beside a pass over all rows."""
@@ -43,7 +43,7 @@ class LazyGreedy:
         heights: Distance of each pick to those before it, shape ``(k,)``, float64; infinite for those given.
 
     Example:
-        >>> from anomalib_federated.rows import TensorRows
+        >>> from anomalib_federated.selection.rows import TensorRows
         >>> greedy = LazyGreedy(TensorRows(torch.tensor([[0.0], [1.0], [2.0], [10.0]])), start=0)
         >>> greedy.grow(2)
         >>> greedy.indices, greedy.radius

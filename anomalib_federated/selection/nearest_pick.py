@@ -8,8 +8,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from anomalib_federated.distances import CENTRE_SAMPLE, CHUNK_ELEMENTS, centre_of
-from anomalib_federated.rows import Rows, TensorRows
+from anomalib_federated.selection.distances import CENTRE_SAMPLE, CHUNK_ELEMENTS, centre_of
+from anomalib_federated.selection.rows import Rows, TensorRows
 
 PRODUCT_WIDTH = 16
 """Products by a multiple of so many picks fill the processor's registers; others take up to twice as long."""

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from anomalib_federated.bank import MemoryBank
-from anomalib_federated.traffic import TrafficBySite
+from anomalib_federated.messages.traffic import TrafficBySite
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -6,8 +6,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from anomalib_federated import rows
-from anomalib_federated.rows import Rows, TensorRows, as_rows
+from anomalib_federated.selection import rows
+from anomalib_federated.selection.rows import Rows, TensorRows, as_rows
 from anomalib_federated.testing.rows import BlockRows
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from anomalib_federated.budget import Budget
+from anomalib_federated.selection.budget import Budget
 
 
 @given(st.integers(1, 10**9), st.integers(1, 10**7))

@@ -1,0 +1,1 @@
+"""Choosing rows that stand for all: budgets, distances, greedy selection, and rows that may be larger than memory."""
