@@ -62,7 +62,7 @@ class MadeSites:
         began = time.perf_counter()
         records = {
             messages.SITE: messages.site_record(self.names[context.node_id]),
-            messages.BANK: messages.bank_to_arrays(self.bank(context.node_id)),
+            **messages.bank_records(self.bank(context.node_id)),
         }
         self.seconds += time.perf_counter() - began
         return Message(RecordDict(dict(records)), reply_to=message)

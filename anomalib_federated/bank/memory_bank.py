@@ -266,16 +266,25 @@ class MemoryBank:
         return cls.from_bytes(file.read(Path(path), max_bytes=max_bytes), source=str(path), max_bytes=max_bytes)
 
     @classmethod
-    def open(cls, path: str | Path) -> MemoryBank:
+    def open(cls, path: str | Path, *, source: str = "", max_rows: int | None = None) -> MemoryBank:
         """The same, but rows stay in the file and are read when they are used; those in int8 are restored in memory.
 
         The file may be replaced or deleted meanwhile, but never written to: that would change the bank.
+
+        Args:
+            path: The file.
+            source: Where it comes from, for error messages; by default the path.
+            max_rows: Refuse more rows, before they are read.
+
+        Raises:
+            FileNotFoundError: If there is no such file.
+            BankError: If it is no valid bank; the error names the source.
         """
         path = Path(path)
         file.check_file(path)
-        with refusing(str(path)):
+        with refusing(source or str(path)):
             declared, meta = file.header_of(path)
-            content.check_declared(declared, meta, max_rows=None)
+            content.check_declared(declared, meta, max_rows=max_rows)
             return cls(**content.fields_of(file.tensors_on_disk(path), meta))
 
 

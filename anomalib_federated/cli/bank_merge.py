@@ -6,8 +6,8 @@ import argparse
 from collections.abc import Sequence
 
 from anomalib_federated.bank import MemoryBank, describe
+from anomalib_federated.bank.in_order import in_order
 from anomalib_federated.cli.bank_table import print_bank
-from anomalib_federated.federation.merge import in_order
 
 
 def run(command: str, arguments: Sequence[str]) -> int:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from flwr.app import ArrayRecord, ConfigRecord, Message, RecordDict
+from flwr.app import ConfigRecord, Message, RecordDict
 from flwr.serverapp import Grid
 
 from anomalib_federated import messages
@@ -57,9 +57,10 @@ def ask_about(
     Raises:
         OSError: If the grid cannot be reached; grids raise errors of their own too.
     """
-    arrays = messages.bank_to_arrays(bank)
     online = set(grid.get_node_ids())
     questions: dict[str, Message] = {}
+    categories: dict[str, tuple[str, ...]] = {}
+    records: dict[tuple[str, ...], dict[str, ConfigRecord]] = {}
     left_out: dict[str, str] = {}
     for site in sorted(bank.sites):
         if site not in nodes:
@@ -67,8 +68,9 @@ def ask_about(
         elif nodes[site] not in online:
             left_out[site] = f"its node {nodes[site]} is not online"
         else:
-            own = {item.category: arrays[item.category] for item in bank.contributions if item.site == site}
-            content = RecordDict({messages.BANK: ArrayRecord(own), messages.CONFIG: config or ConfigRecord()})
+            own = categories[site] = tuple(sorted(item.category for item in bank.contributions if item.site == site))
+            records[own] = records.get(own) or messages.bank_records(bank, own)
+            content = RecordDict({**records[own], messages.CONFIG: config or ConfigRecord()})
             questions[site] = Message(content, dst_node_id=nodes[site], message_type=kind, ttl=timeout)
     replies = list(grid.send_and_receive(list(questions.values()), timeout=timeout)) if questions else []
     by_node = {reply.metadata.src_node_id: reply for reply in replies}
@@ -81,14 +83,13 @@ def ask_about(
         elif failure := failure_of(reply):
             left_out[site] = failure
         else:
-            categories = sorted(question.content.array_records[messages.BANK])
             try:
                 _check_speaker(reply, site)
-                answers[site] = read(reply, categories)
+                answers[site] = read(reply, categories[site])
             except MessageError as error:
                 left_out[site] = str(error)
                 continue
-            traffic.add(total, site, traffic.of_exchange(question.content, reply.content, categories))
+            traffic.add(total, site, traffic.of_exchange(question.content, reply.content, categories[site]))
     return Answers(of=answers, left_out=dict(sorted(left_out.items())), traffic=total)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TypeAlias
 
-from flwr.app import ArrayRecord, ConfigRecord, Context, Message, MetricRecord, RecordDict
+from flwr.app import ConfigRecord, Context, Message, MetricRecord, RecordDict
 from flwr.clientapp import ClientApp
 from flwr.clientapp.typing import Mod
 
@@ -40,30 +40,27 @@ def client_app(site_of: SiteOf, *, score: ScorePictures | None = None, mods: Seq
     def train(message: Message, context: Context) -> Message:
         agreement = Agreement.from_record(messages.record(message, messages.CONFIG, ConfigRecord), source="the server")
         site = site_of(context, agreement.space)
-        arrays = messages.bank_to_arrays(site.build_bank(agreement))
-        return _reply(message, site, {messages.BANK: arrays})
+        return _reply(message, site, messages.bank_records(site.build_bank(agreement)))
 
     @app.train("candidates")
     def candidates(message: Message, context: Context) -> Message:
         config = messages.record(message, messages.CONFIG, ConfigRecord)
         agreement = Agreement.from_record(config, source="the server")
-        arrays = messages.record(message, messages.BANK, ArrayRecord)
-        picks = messages.bank_from_arrays(arrays, source="the server") if arrays else None
+        content = message.content
+        picks = messages.bank_in(content, source="the server") if messages.has_bank(content) else None
         site = site_of(context, agreement.space)
         bank, bounds = site.candidates(
             picks,
             agreement,
             count=messages.whole(config, messages.COUNT, source="the server"),
         )
-        return _reply(
-            message, site, {messages.BANK: messages.bank_to_arrays(bank), messages.BOUND: MetricRecord(dict(bounds))}
-        )
+        return _reply(message, site, {**messages.bank_records(bank), messages.BOUND: MetricRecord(dict(bounds))})
 
     @app.train("refine")
     def refine(message: Message, context: Context) -> Message:
         config = messages.record(message, messages.CONFIG, ConfigRecord)
         agreement = Agreement.from_record(config, source="the server")
-        bank = messages.bank_from_arrays(messages.record(message, messages.BANK, ArrayRecord), source="the server")
+        bank = messages.bank_in(message.content, source="the server")
         site = site_of(context, agreement.space)
         more, weights = site.refine(
             bank,
@@ -71,12 +68,12 @@ def client_app(site_of: SiteOf, *, score: ScorePictures | None = None, mods: Seq
             first=messages.share(config, messages.FIRST, source="the server"),
             beyond=messages.share(config, messages.BEYOND, source="the server"),
         )
-        arrays = messages.bank_to_arrays(more) if more else ArrayRecord()
-        return _reply(message, site, {messages.BANK: arrays, messages.WEIGHTS: MetricRecord(dict(weights))})
+        pieces = messages.bank_records(more) if more else {}
+        return _reply(message, site, {**pieces, messages.WEIGHTS: MetricRecord(dict(weights))})
 
     @app.evaluate()
     def evaluate(message: Message, context: Context) -> Message:
-        bank = messages.bank_from_arrays(messages.record(message, messages.BANK, ArrayRecord), source="the server")
+        bank = messages.bank_in(message.content, source="the server")
         site = site_of(context, bank.space)
         covering = site.covering(bank)
         radius = MetricRecord({category: found.radius for category, found in covering.items()})
@@ -93,7 +90,7 @@ def _answer_metrics(app: ClientApp, site_of: SiteOf, score: ScorePictures) -> No
 
     @app.evaluate("metrics")
     def metrics(message: Message, context: Context) -> Message:
-        bank = messages.bank_from_arrays(messages.record(message, messages.BANK, ArrayRecord), source="the server")
+        bank = messages.bank_in(message.content, source="the server")
         rule = image_score_of(messages.record(message, messages.CONFIG, ConfigRecord), source="the server")
         site = site_of(context, bank.space)
         covering = site.covering(bank)
@@ -104,6 +101,6 @@ def _answer_metrics(app: ClientApp, site_of: SiteOf, score: ScorePictures) -> No
         return _reply(message, site, to_records(scores))
 
 
-def _reply(message: Message, site: Site, records: Mapping[str, ArrayRecord | MetricRecord]) -> Message:
+def _reply(message: Message, site: Site, records: Mapping[str, ConfigRecord | MetricRecord]) -> Message:
     content = RecordDict({messages.SITE: messages.site_record(site.name), **records})
     return Message(content=content, reply_to=message)

@@ -19,7 +19,7 @@ from anomalib_federated.federation.folder import FederationFolder, FolderError
 from anomalib_federated.federation.folder.events import Note
 from anomalib_federated.federation.site_claims import ClaimError, SiteClaims
 from anomalib_federated.messages import MessageError
-from anomalib_federated.messages.replies import SiteBank, failure_of, site_bank
+from anomalib_federated.messages.replies import SiteBank, failure_of, take_site_bank
 
 logger = logging.getLogger(__name__)
 
@@ -28,6 +28,8 @@ UNREACHABLE = (httpx.HTTPError, OSError)
 
 LEAST_TTL = 1.0
 """Seconds that a message is valid at least; Flower takes none of 0, and the clock may just have passed the deadline."""
+
+NOT_STORED = "Its bank came, but could not be stored: {}"
 
 
 class Gathering:
@@ -226,11 +228,13 @@ class Gathering:
             site = messages.site_name(reply)
             self._claims.check(site, node=node.id, name=node.name)
             node.site = site
-            return site_bank(reply, self.folder.agreement)
+            return take_site_bank(reply, self.folder.agreement, self.folder.path)
         except ClaimError as error:
             self._put_off("refused", node, str(error), again=False)
         except (MessageError, BankError) as error:
             self._put_off("refused", node, str(error))
+        except OSError as error:
+            self._put_off("failed", node, NOT_STORED.format(error))
         except Exception as error:
             logger.debug("The answer of node %d cannot be read.", node.id, exc_info=True)
             self._put_off("refused", node, f"Its answer cannot be read: {ascii(str(error))[1:-1]}")
@@ -241,7 +245,7 @@ class Gathering:
         try:
             self.folder.accept(sent.bank, site=sent.site, via="flower", node=node.id, sent=size)
         except OSError as error:
-            self._put_off("failed", node, f"Its bank came, but could not be stored: {error}")
+            self._put_off("failed", node, NOT_STORED.format(error))
             return
         except (BankError, FolderError) as error:  # it does not fit the sites that are in, or its own was removed
             self._put_off("refused", node, str(error), again=False)

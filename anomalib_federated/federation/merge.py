@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 
 from anomalib_federated.bank import BankError, MemoryBank
+from anomalib_federated.bank.in_order import in_order
 from anomalib_federated.interfaces.strategy import BankStrategy
 
 
@@ -46,17 +47,3 @@ def merge_site_banks(
         msg = "No bank is left to merge; leave fewer sites out."
         raise BankError(msg)
     return in_order(strategy.merge(map(in_order, left)))
-
-
-def in_order(bank: MemoryBank) -> MemoryBank:
-    """A bank with its categories in alphabetical order: as a message brings it, so that a file gives the same.
-
-    Example:
-        >>> from anomalib_federated.testing import example_bank
-        >>> in_order(MemoryBank.merge([example_bank(category="screw"), example_bank(category="nut")])).categories
-        ('nut', 'screw')
-    """
-    ordered = list(bank.categories) == sorted(bank.categories)
-    if ordered and bool((bank.row_category[1:] >= bank.row_category[:-1]).all()):
-        return bank
-    return MemoryBank.merge(bank.for_category(category) for category in sorted(bank.categories))

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from flwr.app import ArrayRecord, Context
 from flwr.serverapp import Grid, ServerApp
 
-from anomalib_federated import messages
 from anomalib_federated.bank import MemoryBank
 from anomalib_federated.interfaces.strategy import BankStrategy, FederationError
 from anomalib_federated.messages.agreement import Agreement
+from anomalib_federated.messages.bank_arrays import bank_of
 from anomalib_federated.messages.traffic import TrafficBySite
 
 
@@ -50,7 +50,7 @@ def run_federation(grid: Grid, strategy: BankStrategy, agreement: Agreement, *, 
     began = time.perf_counter()
     config = agreement.to_record()
     result = strategy.start(grid, ArrayRecord(), num_rounds=strategy.rounds, timeout=timeout, train_config=config)
-    bank = messages.bank_from_arrays(result.arrays, source="the strategy")
+    bank = bank_of(result.arrays)
     if strategy.measured is None:
         msg = f"The strategy {type(strategy).__name__} ended before the sites measured its bank; allow more rounds."
         raise FederationError(msg)

@@ -89,8 +89,7 @@ def keep_quotas(message: Message, context: Context, call_next: ClientAppCallable
         config = messages.record(message, messages.CONFIG, ConfigRecord)
         quotas.check_agreement(Agreement.from_record(config, source="the server"))
     reply = call_next(message, context)
-    arrays = reply.content.array_records.values()
-    quotas.check_bytes(sum(sum(messages.bytes_by_category(each).values()) for each in arrays))
+    quotas.check_bytes(sum(messages.bytes_by_category(reply.content).values()))
     return reply
 
 

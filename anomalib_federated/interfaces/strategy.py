@@ -18,6 +18,7 @@ from anomalib_federated import messages
 from anomalib_federated.bank import BankError, MemoryBank
 from anomalib_federated.messages import MessageError, traffic
 from anomalib_federated.messages.agreement import Agreement
+from anomalib_federated.messages.bank_arrays import arrays_of, bank_of
 from anomalib_federated.messages.measured import Measured
 from anomalib_federated.messages.replies import failure_of, site_bank, site_covering
 from anomalib_federated.messages.traffic import TrafficBySite
@@ -113,10 +114,11 @@ class BankStrategy(Strategy):
             FederationError: If no node is connected.
             MessageError: If ``config`` holds no agreement.
         """
+        del arrays  # the sites answer from their pictures alone
         if server_round == 1:
             self.begin()
         self.agree(config)
-        return self._to_all_nodes(MessageType.TRAIN, arrays, config, grid)
+        return self._to_all_nodes(MessageType.TRAIN, config, grid)
 
     def aggregate_train(
         self, server_round: int, replies: Iterable[Message]
@@ -134,7 +136,7 @@ class BankStrategy(Strategy):
         total = sum(each.up for categories in self.traffic.values() for each in categories.values())
         logger.info("%d sites sent %d rows in %d bytes; the global bank has %d rows.",
                     len(banks), sum(map(len, banks)), total, len(merged))  # fmt: skip
-        return messages.bank_to_arrays(merged), MetricRecord({"bytes": total, "rows": len(merged)})
+        return arrays_of(merged), MetricRecord({"bytes": total, "rows": len(merged)})
 
     def agree(self, config: ConfigRecord) -> None:
         """Note what the sites are asked for, so that :meth:`receive` can hold them to it.
@@ -180,9 +182,9 @@ class BankStrategy(Strategy):
             BankError: If ``arrays`` hold no valid bank.
         """
         del server_round, grid
-        bank = messages.bank_from_arrays(arrays, source="the strategy")
+        bank = bank_of(arrays)
         self._rows = {category: len(bank.for_category(category)) for category in bank.categories}
-        return self._to_holders(MessageType.EVALUATE, arrays, config)
+        return self._to_holders(MessageType.EVALUATE, bank, config)
 
     def aggregate_evaluate(self, server_round: int, replies: Iterable[Message]) -> MetricRecord | None:
         """The covering radius per category over all sites: the largest that any site measured.
@@ -212,23 +214,24 @@ class BankStrategy(Strategy):
         question = self._asked.get(reply.metadata.src_node_id, RecordDict())
         traffic.add(self.traffic, site, traffic.of_exchange(question, reply.content, categories))
 
-    def _to_all_nodes(self, kind: str, arrays: ArrayRecord, config: ConfigRecord, grid: Grid) -> list[Message]:
+    def _to_all_nodes(self, kind: str, config: ConfigRecord, grid: Grid) -> list[Message]:
         """The same message to every node that is connected."""
         nodes = sorted(grid.get_node_ids())
         self._registered = {node.node_id: node.name for node in grid.get_nodes() if node.name}
         if not nodes:
             msg = "No site is connected, so there is nothing to aggregate."
             raise FederationError(msg)
-        content = RecordDict({messages.BANK: arrays, messages.CONFIG: config})
+        content = RecordDict({messages.CONFIG: config})
         return self._ask(kind, dict.fromkeys(nodes, content))
 
-    def _to_holders(self, kind: str, arrays: ArrayRecord, config: ConfigRecord) -> list[Message]:
+    def _to_holders(self, kind: str, bank: MemoryBank, config: ConfigRecord) -> list[Message]:
         """To each node that answered before, those categories of a bank that its site sent rows of, if any."""
         contents = {}
+        records: dict[tuple[str, ...], dict[str, ConfigRecord]] = {}
         for node, site in sorted(self._sites.items()):
-            own = ArrayRecord({name: arrays[name] for name in sorted(self._held[site] & set(arrays))})
-            if own:
-                contents[node] = RecordDict({messages.BANK: own, messages.CONFIG: config})
+            if own := tuple(sorted(self._held[site] & set(bank.categories))):
+                records[own] = records.get(own) or messages.bank_records(bank, own)
+                contents[node] = RecordDict({**records[own], messages.CONFIG: config})
         return self._ask(kind, contents)
 
     def _to_nobody(self) -> list[Message]:

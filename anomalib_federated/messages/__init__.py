@@ -1,7 +1,7 @@
 """What travels between sites and server, and the checks on arrival."""
 
+from anomalib_federated.messages.bank_pieces import bank_in, bank_records, bytes_by_category, has_bank, take_bank
 from anomalib_federated.messages.records import (
-    BANK,
     BEYOND,
     BOUND,
     CANDIDATES,
@@ -10,13 +10,9 @@ from anomalib_federated.messages.records import (
     FIRST,
     RADIUS,
     REFINE,
-    SERIALISATION,
     SITE,
     WEIGHTS,
     MessageError,
-    bank_from_arrays,
-    bank_to_arrays,
-    bytes_by_category,
     record,
     share,
     site_name,
@@ -26,7 +22,6 @@ from anomalib_federated.messages.records import (
 )
 
 __all__ = [
-    "BANK",
     "BEYOND",
     "BOUND",
     "CANDIDATES",
@@ -35,17 +30,18 @@ __all__ = [
     "FIRST",
     "RADIUS",
     "REFINE",
-    "SERIALISATION",
     "SITE",
     "WEIGHTS",
     "MessageError",
-    "bank_from_arrays",
-    "bank_to_arrays",
+    "bank_in",
+    "bank_records",
     "bytes_by_category",
+    "has_bank",
     "record",
     "share",
     "site_name",
     "site_record",
+    "take_bank",
     "text",
     "whole",
 ]

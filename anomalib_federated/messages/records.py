@@ -1,22 +1,16 @@
-"""What travels between sites and server: the records inside Flower messages, and the checks on arrival.
-
-A bank travels as one ``Array`` per category whose data are the bank's safetensors bytes, the same bytes as in a file.
-"""
+"""The records inside Flower messages: their names, and checked access to their fields."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import TypeVar
 
-from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MetricRecord
+from flwr.app import ConfigRecord, Message, MetricRecord
 
-from anomalib_federated.bank import BankError, MemoryBank
-from anomalib_federated.bank.file import MAX_BYTES
-from anomalib_federated.bank.validation import MAX_NAMES, check_name
-from anomalib_federated.untrusted import shown
+from anomalib_federated.bank import BankError
+from anomalib_federated.bank.validation import check_name
 
-SERIALISATION = "safetensors"
-BANK, CONFIG, SITE, RADIUS, WEIGHTS, BOUND = "bank", "config", "site", "radius", "weights", "bound"
+CONFIG, SITE, RADIUS, WEIGHTS, BOUND = "config", "site", "radius", "weights", "bound"
 """Names of the records in a message."""
 CANDIDATES = "train.candidates"
 """Type of the message that asks for the patches which the bank in it leaves farthest."""
@@ -29,68 +23,11 @@ FIRST, BEYOND = "first", "beyond"
 """Fields of its configuration: the share of the agreed budget that was for the rows sent before; and the share of the
 bank's covering radius beyond which a patch is far away."""
 
-RecordT = TypeVar("RecordT", ArrayRecord, ConfigRecord, MetricRecord)
+RecordT = TypeVar("RecordT", ConfigRecord, MetricRecord)
 
 
 class MessageError(ValueError):
     """A message does not hold what was agreed."""
-
-
-def bank_to_arrays(bank: MemoryBank) -> ArrayRecord:
-    """One array per category, named by the category."""
-    arrays = {}
-    for category in bank.categories:
-        data = bank.for_category(category).to_bytes()
-        arrays[category] = Array(dtype="uint8", shape=(len(data),), stype=SERIALISATION, data=data)
-    return ArrayRecord(arrays)
-
-
-def bank_from_arrays(
-    arrays: ArrayRecord, *, source: str, max_bytes: int = MAX_BYTES, max_rows: int | None = None
-) -> MemoryBank:
-    """Read and validate the bank in a record.
-
-    Args:
-        arrays: What :func:`bank_to_arrays` made; not trusted.
-        source: Who sent it, for error messages.
-        max_bytes: Refuse a category of more bytes, before decoding them.
-        max_rows: Refuse a category of more rows, before decoding them; ``None`` leaves it to the limit on bytes.
-
-    Raises:
-        BankError: If there is no bank, or too many; if a category's name, form or size is not what it can be, or its
-            bytes are no valid bank of that category.
-    """
-    if not arrays:
-        msg = f"There is no bank in the message from {source}."
-        raise BankError(msg)
-    if len(arrays) > MAX_NAMES["categories"]:
-        msg = (
-            f"The message from {source} has banks of {len(arrays)} categories; send {MAX_NAMES['categories']} at most."
-        )
-        raise BankError(msg)
-    return MemoryBank.merge(
-        _bank_of(category, arrays[category], source=source, max_bytes=max_bytes, max_rows=max_rows)
-        for category in sorted(arrays)
-    )
-
-
-def _bank_of(category: str, array: Array, *, source: str, max_bytes: int, max_rows: int | None) -> MemoryBank:
-    """The bank of one category, validated."""
-    label = f"The bank of category {shown(category)} from {source}"
-    form = (array.stype, array.dtype, tuple(array.shape))
-    if form != (SERIALISATION, "uint8", (len(array.data),)):
-        msg = f"{label} is an array of {shown(form)}, not {SERIALISATION} bytes."
-        raise BankError(msg)
-    bank = MemoryBank.from_bytes(array.data, source=label, max_bytes=max_bytes, max_rows=max_rows)
-    if bank.categories != (category,):
-        msg = f"{label} holds rows of {', '.join(bank.categories)}."
-        raise BankError(msg)
-    return bank
-
-
-def bytes_by_category(arrays: ArrayRecord) -> dict[str, int]:
-    """Bytes of bank that a record carries, per category."""
-    return {category: len(arrays[category].data) for category in arrays}
 
 
 def record(message: Message, name: str, kind: type[RecordT]) -> RecordT:

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
-from flwr.app import ArrayRecord, Message, MetricRecord
+from flwr.app import Message, MetricRecord
 
 from anomalib_federated import messages
 from anomalib_federated.bank import MemoryBank
@@ -53,15 +54,25 @@ def site_bank(reply: Message, agreement: Agreement) -> SiteBank:
         BankError: If the bank is not valid, or not what was agreed; the error names the site.
     """
     site = messages.site_name(reply)
-    arrays = messages.record(reply, messages.BANK, ArrayRecord)
-    bank = messages.bank_from_arrays(
-        arrays, source=f"site '{site}'", max_bytes=agreement.max_bytes, max_rows=agreement.max_rows
+    bank = messages.bank_in(
+        reply.content, source=f"site '{site}'", max_bytes=agreement.max_bytes, max_rows=agreement.max_rows
     )
-    if bank.sites != (site,):
-        msg = f"Site '{site}' sent rows that it says are of {', '.join(bank.sites)}."
-        raise MessageError(msg)
-    agreement.check(bank)
-    return SiteBank(site=site, bank=bank, bytes=messages.bytes_by_category(arrays))
+    return SiteBank(site=site, bank=_as_agreed(bank, site, agreement), bytes=messages.bytes_by_category(reply.content))
+
+
+def take_site_bank(reply: Message, agreement: Agreement, folder: Path) -> SiteBank:
+    """The same, but its rows leave the reply for a disk, see :func:`anomalib_federated.messages.take_bank`.
+
+    Raises:
+        MessageError: As :func:`site_bank` does.
+        BankError: As :func:`site_bank` does.
+        OSError: If the disk does not take them.
+    """
+    site, sizes = messages.site_name(reply), messages.bytes_by_category(reply.content)
+    bank = messages.take_bank(
+        reply.content, folder, source=f"site '{site}'", max_bytes=agreement.max_bytes, max_rows=agreement.max_rows
+    )
+    return SiteBank(site=site, bank=_as_agreed(bank, site, agreement), bytes=sizes)
 
 
 def site_covering(reply: Message, rows: Mapping[str, int]) -> dict[str, SiteCovering]:
@@ -97,3 +108,12 @@ def site_covering(reply: Message, rows: Mapping[str, int]) -> dict[str, SiteCove
         msg = f"Site '{site}' sent rows of {', '.join(missing)}, but reports no covering radius of them."
         raise MessageError(msg)
     return dict(sorted(found.items()))
+
+
+def _as_agreed(bank: MemoryBank, site: str, agreement: Agreement) -> MemoryBank:
+    """The bank, if it is of that site alone and what was agreed."""
+    if bank.sites != (site,):
+        msg = f"Site '{site}' sent rows that it says are of {', '.join(bank.sites)}."
+        raise MessageError(msg)
+    agreement.check(bank)
+    return bank

@@ -12,7 +12,9 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from flwr.app import ArrayRecord, MetricRecord, RecordDict
+from flwr.app import MetricRecord, RecordDict
+
+from anomalib_federated.messages.bank_pieces import bytes_by_category
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,10 +62,7 @@ def add(total: TrafficBySite, site: str, more: Mapping[str, Traffic]) -> None:
 
 
 def _by_category(content: RecordDict) -> Counter[str]:
-    counts: Counter[str] = Counter()
-    for record in content.values():
-        if isinstance(record, ArrayRecord):
-            counts.update({name: len(array.data) for name, array in record.items()})
-        elif isinstance(record, MetricRecord):
-            counts.update({name: len(MetricRecord({name: value}).deflate()) for name, value in record.items()})
+    counts = Counter(bytes_by_category(content))
+    for record in content.metric_records.values():
+        counts.update({name: len(MetricRecord({name: value}).deflate()) for name, value in record.items()})
     return counts

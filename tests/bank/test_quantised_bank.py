@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from flwr.app import RecordDict
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -98,11 +99,11 @@ def test_files_and_messages_take_a_quarter_and_give_the_same_bank(tmp_path):
     bank = example_bank(rows=300, dim=160)
     rounded = agreement(bank).rounded(bank)
     path = rounded.save(tmp_path / "bank.safetensors")
-    record = messages.bank_to_arrays(rounded)
-    arrived = messages.bank_from_arrays(record, source="a")
+    content = RecordDict(messages.bank_records(rounded))
+    arrived = messages.bank_in(content, source="a")
     assert arrived.digest == rounded.digest == MemoryBank.load(path).digest
     assert arrived.features.dtype == torch.float32
-    assert record["screw"].data == path.read_bytes() == arrived.to_bytes()
+    assert content["bank.000000"]["data"] == path.read_bytes() == arrived.to_bytes()
     assert load(path.read_bytes())["features"].dtype == torch.int8
     saved = len(bank.to_bytes()) - len(rounded.to_bytes())
     assert saved == pytest.approx(300 * (160 * 3 - 4), abs=200)

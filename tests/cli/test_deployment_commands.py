@@ -52,7 +52,7 @@ def test_a_site_that_is_never_online_builds_the_bank_that_it_would_have_sent(sit
     grid = InProcessGrid(client.app, {1: {"config": str(tmp_path / "site.yaml")}})
     content = RecordDict({messages.CONFIG: asked.to_record()})
     (reply,) = grid.send_and_receive([Message(content, dst_node_id=1, message_type=MessageType.TRAIN)])
-    sent = messages.bank_from_arrays(reply.content[messages.BANK], source="the site")
+    sent = messages.bank_in(reply.content, source="the site")
     assert MemoryBank.load(tmp_path / "plant-a.safetensors").digest == sent.digest
     assert len(sent) == 60
 

@@ -3,16 +3,16 @@
 import json
 import struct
 
-from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MessageType, RecordDict
+from flwr.app import ConfigRecord, Message, MessageType, RecordDict
 from flwr.clientapp import ClientApp
 
-from anomalib_federated import messages
 from anomalib_federated.bank import BankError, MemoryBank
 from anomalib_federated.federation import InProcessGrid
 from anomalib_federated.messages import MessageError
 from anomalib_federated.messages.replies import site_bank
 from anomalib_federated.testing import example_bank
 from anomalib_federated_plugins.strategy.federated_coreset import FederatedCoreset
+from tests.federation.pieces import pieces_of
 
 META_KEY = "anomalib_federated.bank"
 
@@ -23,12 +23,8 @@ def reply_of(content):
     return Message(content, reply_to=Message(RecordDict(), 7, MessageType.TRAIN))
 
 
-def array_of(data, **changes):
-    return Array(**{"dtype": "uint8", "shape": (len(data),), "stype": messages.SERIALISATION, "data": data} | changes)
-
-
 def content_of(data, category="screw", *, site="plant-a"):
-    return RecordDict({"bank": ArrayRecord({category: array_of(data)}), "site": ConfigRecord({"name": site})})
+    return RecordDict({**pieces_of({category: data}), "site": ConfigRecord({"name": site})})
 
 
 def one_sentence(text):

@@ -17,8 +17,8 @@ def bank_of(site, *, seed=0, **settings):
 
 
 def reply_of(message, bank, *, site=None):
-    records = {messages.SITE: messages.site_record(site or bank.sites[0]), messages.BANK: messages.bank_to_arrays(bank)}
-    return Message(RecordDict(records), reply_to=message)
+    name = messages.site_record(site or bank.sites[0])
+    return Message(RecordDict({messages.SITE: name, **messages.bank_records(bank)}), reply_to=message)
 
 
 class Time:

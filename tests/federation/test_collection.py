@@ -6,7 +6,7 @@ from dataclasses import replace
 import httpx
 import pytest
 import torch
-from flwr.app import ArrayRecord, ConfigRecord, Message, RecordDict
+from flwr.app import ConfigRecord, Message, RecordDict
 from flwr.supercore.run import RunNotRunningException
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -20,6 +20,7 @@ from anomalib_federated.interfaces.strategy import FederationError
 from anomalib_federated.messages.agreement import Agreement
 from anomalib_federated.testing import example_bank
 from anomalib_federated_plugins.strategy.federated_coreset import FederatedCoreset
+from tests.federation.pieces import files_in, pieces_of
 
 PLAN = CollectionPlan(sites=("a", "b", "c"), deadline=1000, quorum=2, attempts=3, backoff=20, poll=1)
 
@@ -466,10 +467,10 @@ def other_space(bank):
 
 def not_a_number(message, bank):
     reply = reply_of(message, bank)
-    data = bank.to_bytes()
+    (data,) = files_in(reply.content).values()
     first = bank.features[0, 0].numpy().tobytes()
     nan = torch.tensor(float("nan")).numpy().tobytes()
-    reply.content[messages.BANK]["screw"].data = data.replace(first, nan, 1)
+    reply.content.update(pieces_of({"screw": data.replace(first, nan, 1)}))
     return reply
 
 
@@ -492,15 +493,15 @@ REFUSED = {
     "another type": (lambda m, b: reply_of(m, b.to(torch.float16)), "holds features in torch.float16"),
     "another's rows": (lambda m, b: reply_of(m, bank_of("c"), site="a"), "sent rows that it says are of c"),
     "no content": (hollow, "Its answer cannot be read"),
-    "no bank": (lambda m, b: without(m, b, messages.BANK), "has no ArrayRecord named 'bank'"),
+    "no bank": (lambda m, b: without(m, b, "bank.000000"), "There is no bank in the message from site 'a'"),
     "no name": (lambda m, b: without(m, b, messages.SITE), "has no ConfigRecord named 'site'"),
     "hostile name": (lambda m, b: reply_of(m, b, site="a\x1b[2J"), "does not name its site"),
     "nothing": (lambda m, b: Message(RecordDict(), reply_to=m), "has no ConfigRecord named 'site'"),
     "an empty bank": (
         lambda m, b: Message(
-            RecordDict({messages.SITE: ConfigRecord({"name": "a"}), messages.BANK: ArrayRecord()}), reply_to=m
+            RecordDict({messages.SITE: ConfigRecord({"name": "a"}), **pieces_of({"screw": b""})}), reply_to=m
         ),
-        "There is no bank in the message from site 'a'",
+        "piece 0 of a bank must name a category and hold 1 to 1048576 bytes",
     ),
 }
 

@@ -144,7 +144,7 @@ def told(site, bank, rule):
 def test_what_leaves_a_site_is_declared(sites, bank):
     grid = in_process_grid(sites, score=told)
     content = RecordDict({
-        messages.BANK: messages.bank_to_arrays(bank),
+        **messages.bank_records(bank),
         messages.CONFIG: ConfigRecord({"score": "max", "num_neighbors": 9}),
     })  # fmt: skip
     (reply,) = grid.send_and_receive([Message(content, dst_node_id=2, message_type=METRICS)])
@@ -178,7 +178,7 @@ def test_a_site_that_fails_leaves_the_others(sites, bank):
 def test_a_rule_that_nobody_knows_is_refused_by_the_site(sites, bank):
     grid = in_process_grid(sites, score=told)
     content = RecordDict({
-        messages.BANK: messages.bank_to_arrays(bank),
+        **messages.bank_records(bank),
         messages.CONFIG: ConfigRecord({"score": "eval\x1b", "num_neighbors": 9}),
     })  # fmt: skip
     (reply,) = grid.send_and_receive([Message(content, dst_node_id=1, message_type=METRICS)])

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from flwr.app import ArrayRecord
 
 from anomalib_federated.bank import BankError, MemoryBank
 from anomalib_federated.bank.validation import MAX_NAMES, check_name, check_names
 from anomalib_federated.federation import Agreement
 from anomalib_federated.testing import example_bank
-from tests.federation.hostile import META_KEY, array_of, content_of, pack, refusal, unpack
+from tests.federation.hostile import META_KEY, content_of, pack, refusal, unpack
+from tests.federation.pieces import pieces_of
 
 
 @pytest.fixture
@@ -66,9 +66,8 @@ def test_endless_lists_of_names_and_categories_are_refused(bank, agreed):
     header, meta, body = unpack(bank.to_bytes())
     meta["sites"] = [f"plant-{number}" for number in range(MAX_NAMES["sites"] + 1)]
     assert "sites must be 1 to 10000, got 10001" in refusal(content_of(pack(header, meta, body)), agreed)
-    array = array_of(bank.to_bytes())
     content = content_of(bank.to_bytes())
-    content["bank"] = ArrayRecord({str(number): array for number in range(MAX_NAMES["categories"] + 1)})
+    content.update(pieces_of(dict.fromkeys(map(str, range(MAX_NAMES["categories"] + 1)), bank.to_bytes())))
     assert "has banks of 1001 categories; send 1000 at most" in refusal(content, agreed)
 
 

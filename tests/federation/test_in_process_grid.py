@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MessageType, MetricRecord, RecordDict
+from flwr.app import ConfigRecord, Message, MessageType, MetricRecord, RecordDict
 from flwr.clientapp import ClientApp
 from flwr.common.serde import recorddict_to_proto
 from flwr.proto.node_pb2 import NodeInfo
@@ -18,6 +18,7 @@ from anomalib_federated.testing import example_bank
 from anomalib_federated_plugins.strategy.concatenate import Concatenate
 from anomalib_federated_plugins.strategy.exact_k_center import ExactKCenter
 from anomalib_federated_plugins.strategy.federated_coreset import FederatedCoreset
+from tests.federation.pieces import files_in, pieces_of, with_bank, without_bank
 
 
 @pytest.fixture
@@ -136,7 +137,7 @@ def test_a_site_gets_only_categories_that_it_has(sites, agreement):
     grid = RecordingGrid(grid_of(sites))
     run_federation(grid, Concatenate(), agreement)
     measuring = [message for message in grid.went if message.metadata.message_type == MessageType.EVALUATE]
-    assert [sorted(message.content[messages.BANK]) for message in measuring] == [["screw"], ["nut", "screw"], ["nut"]]
+    assert [sorted(files_in(message.content)) for message in measuring] == [["screw"], ["nut", "screw"], ["nut"]]
 
 
 def test_a_second_run_of_a_strategy_forgets_the_first(sites, agreement):
@@ -258,8 +259,8 @@ def test_a_coreset_that_a_site_lacks_is_named(sites, agreement):
 
 
 def test_a_bank_under_another_sites_name_is_refused(sites, agreement):
-    forged = messages.bank_to_arrays(sites[0].build_bank(agreement))
-    grid = TamperingGrid(grid_of(sites), MessageType.TRAIN, lambda content: content.update({messages.BANK: forged}))
+    forged = sites[0].build_bank(agreement)
+    grid = TamperingGrid(grid_of(sites), MessageType.TRAIN, lambda content: with_bank(content, forged))
     with pytest.raises(messages.MessageError, match="Site 'south' sent rows that it says are of north"):
         run_federation(grid, Concatenate(), agreement)
 
@@ -270,18 +271,16 @@ def test_two_nodes_of_one_name_are_refused(sites, make_site, agreement):
 
 
 def test_rows_of_two_sites_in_one_bank_are_refused(sites, agreement):
-    both = messages.bank_to_arrays(
-        MemoryBank.merge([sites[1].build_bank(agreement).for_category("nut"), sites[0].build_bank(agreement)])
-    )
-    grid = TamperingGrid(grid_of(sites), MessageType.TRAIN, lambda content: content.update({messages.BANK: both}))
+    both = MemoryBank.merge([sites[1].build_bank(agreement).for_category("nut"), sites[0].build_bank(agreement)])
+    grid = TamperingGrid(grid_of(sites), MessageType.TRAIN, lambda content: with_bank(content, both))
     with pytest.raises(messages.MessageError, match="Site 'south' sent rows that it says are of south, north"):
         run_federation(grid, Concatenate(), agreement)
 
 
 def test_a_bank_of_another_feature_space_is_refused(sites, agreement):
     bank = sites[1].build_bank(agreement)
-    other = messages.bank_to_arrays(replace(bank, space=replace(bank.space, weights="0" * 64)))
-    grid = TamperingGrid(grid_of(sites), MessageType.TRAIN, lambda content: content.update({messages.BANK: other}))
+    other = replace(bank, space=replace(bank.space, weights="0" * 64))
+    grid = TamperingGrid(grid_of(sites), MessageType.TRAIN, lambda content: with_bank(content, other))
     with pytest.raises(BankError, match="bank of site 'south' was made by other settings than agreed: weights is"):
         run_federation(grid, Concatenate(), agreement)
 
@@ -294,8 +293,8 @@ def test_a_bank_of_another_feature_space_is_refused(sites, agreement):
     ],
 )
 def test_a_bank_that_is_not_as_agreed_is_refused(sites, agreement, changes, complaint):
-    other = messages.bank_to_arrays(sites[1].build_bank(replace(agreement, **changes)))
-    grid = TamperingGrid(grid_of(sites), MessageType.TRAIN, lambda content: content.update({messages.BANK: other}))
+    other = sites[1].build_bank(replace(agreement, **changes))
+    grid = TamperingGrid(grid_of(sites), MessageType.TRAIN, lambda content: with_bank(content, other))
     with pytest.raises(BankError, match=complaint):
         run_federation(grid, Concatenate(), agreement)
 
@@ -338,9 +337,8 @@ def test_a_site_that_miscounts_its_rows_is_refused(sites, agreement):
 
 
 def test_a_bank_of_too_many_bytes_is_not_decoded(sites, agreement):
-    huge = Array(dtype="uint8", shape=(3 << 20,), stype=messages.SERIALISATION, data=bytes(3 << 20))
-    other = ArrayRecord({"screw": huge})
-    grid = TamperingGrid(grid_of(sites), MessageType.TRAIN, lambda content: content.update({messages.BANK: other}))
+    huge = pieces_of({"screw": bytes(3 << 20)})
+    grid = TamperingGrid(grid_of(sites), MessageType.TRAIN, lambda content: without_bank(content).update(huge))
     with pytest.raises(BankError, match=f"from site 'south' .*more than the {agreement.max_bytes} accepted"):
         run_federation(grid, Concatenate(), agreement)
 
@@ -401,10 +399,15 @@ def test_coreset_arguments_that_repeat_the_budget_are_refused(sites, agreement):
         simulate(sites, Concatenate(), replace(agreement, coreset_args={"budget": 9}))
 
 
-@pytest.mark.parametrize(("name", "kind"), [(messages.BANK, "ArrayRecord"), (messages.SITE, "ConfigRecord")])
-def test_a_reply_that_lacks_a_record_is_refused(sites, agreement, name, kind):
-    grid = TamperingGrid(grid_of(sites), MessageType.TRAIN, lambda content: content.pop(name))
-    with pytest.raises(messages.MessageError, match=f"node 2 has no {kind} named '{name}'"):
+def test_a_reply_that_names_no_site_is_refused(sites, agreement):
+    grid = TamperingGrid(grid_of(sites), MessageType.TRAIN, lambda content: content.pop(messages.SITE))
+    with pytest.raises(messages.MessageError, match="node 2 has no ConfigRecord named 'site'"):
+        run_federation(grid, Concatenate(), agreement)
+
+
+def test_a_reply_without_a_bank_is_refused(sites, agreement):
+    grid = TamperingGrid(grid_of(sites), MessageType.TRAIN, without_bank)
+    with pytest.raises(BankError, match="There is no bank in the message from site 'south'"):
         run_federation(grid, Concatenate(), agreement)
 
 
@@ -437,6 +440,6 @@ def test_impossible_counts_are_refused(sites, agreement, counts, complaint):
 
 
 def test_an_evaluation_without_a_bank_is_an_error_reply(sites):
-    content = {messages.BANK: ArrayRecord(), messages.CONFIG: ConfigRecord()}
+    content = {messages.CONFIG: ConfigRecord()}
     (reply,) = grid_of(sites).send_and_receive([ask(MessageType.EVALUATE, 1, **content)])
     assert "There is no bank in the message from the server" in reply.error.reason

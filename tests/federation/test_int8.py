@@ -13,6 +13,7 @@ from anomalib_federated_plugins.strategy.concatenate import Concatenate
 from anomalib_federated_plugins.strategy.exact_k_center import ExactKCenter
 from anomalib_federated_plugins.strategy.federated_coreset import FederatedCoreset
 from anomalib_federated_plugins.strategy.refinement import Refinement
+from tests.federation.pieces import files_in
 
 
 @pytest.fixture
@@ -47,8 +48,8 @@ def test_a_file_brings_the_bank_that_the_network_brings(sites, agreed, tmp_path)
 )
 def test_every_strategy_keeps_rows_in_int8_and_measures_what_they_cover(sites, agreed, strategy):
     bank = simulate(sites, strategy, agreed).bank
-    for array in messages.bank_to_arrays(bank).values():
-        assert load(array.data)["features"].dtype == torch.int8
+    for data in files_in(messages.bank_records(bank)).values():
+        assert load(data)["features"].dtype == torch.int8
     for category in ("nut", "screw"):
         rows = bank.for_category(category).features.double()
         farthest = torch.cdist(patches_of(sites, category), rows).min(1).values.max()

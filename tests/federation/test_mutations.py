@@ -11,7 +11,8 @@ from flwr.app import ArrayRecord, ConfigRecord, MetricRecord
 from anomalib_federated.federation import Agreement
 from anomalib_federated.messages import MessageError
 from anomalib_federated.testing import example_bank
-from tests.federation.hostile import array_of, content_of, pack, refusal, unpack
+from tests.federation.hostile import content_of, pack, refusal, unpack
+from tests.federation.pieces import files_in, pieces_of
 
 MUTATIONS = 250
 NASTY = [
@@ -115,17 +116,31 @@ CHANGES = [
 
 def change_record(content, rng):
     """One of the records is no more what it should be."""
-    (array,) = content["bank"].values()
+    (name,) = pieces_of(files_in(content))
+    piece = content[name]
     other = rng.choice(["nut", "../screw", "", "x" * 999, "SCREW", "screw\n"])
     field = rng.choice([
-        {"dtype": "float32"}, {"dtype": "\x1b" * 999}, {"shape": (2**40,)}, {"shape": ()}, {"stype": "numpy.ndarray"},
-        {"stype": "pickle" * 99}, {"data": b""}, {"data": b"\x80\x04."},
+        {"category": other}, {"category": 3}, {"category": b"screw"}, {"data": b""}, {"data": b"\x80\x04."},
+        {"data": "text"}, {"data": 2**40}, {"data": bytes((1 << 20) + 1)}, {"more": "\x1b" * 999},
     ])  # fmt: skip
-    content["bank"] = rng.choice([
-        ArrayRecord(), ArrayRecord({other: array}), ArrayRecord({"screw": array, other: array}),
-        ArrayRecord({"screw": array_of(**{"data": array.data} | field)}),
-        ConfigRecord({"screw": array.data}), MetricRecord({"screw": 1}),
-    ])  # fmt: skip
+    wrong = {**piece, **field}
+    numbers = [
+        "bank",
+        "bank.",
+        "bank.1",
+        "bank.000001",
+        "bank.-00001",
+        "bank.999999",
+        "bank.\x1b[2J",
+        "bank.00000\u0661",
+    ]
+    content.update(rng.choice([
+        {name: ConfigRecord(wrong)}, {name: ConfigRecord(wrong)}, {name: ConfigRecord()},
+        {name: MetricRecord({"screw": 1})}, {name: ArrayRecord()}, {rng.choice(numbers): piece},
+        {"bank.000001": ConfigRecord({**piece, "category": other})}, {"bank.000001": MetricRecord({"screw": 1})},
+    ]))  # fmt: skip
+    if rng.random() < 0.2:
+        del content[name]
     return content
 
 

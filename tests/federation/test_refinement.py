@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from flwr.app import ArrayRecord, ConfigRecord, MetricRecord
+from flwr.app import ConfigRecord, MetricRecord
 
 from anomalib_federated import messages
 from anomalib_federated.bank import BankError, MemoryBank
@@ -14,6 +14,7 @@ from anomalib_federated.interfaces.strategy import FederationError
 from anomalib_federated.messages import REFINE, MessageError
 from anomalib_federated_plugins.strategy.federated_coreset import FederatedCoreset
 from anomalib_federated_plugins.strategy.refinement import Refinement
+from tests.federation.pieces import with_bank, without_bank
 
 
 @pytest.fixture
@@ -225,8 +226,7 @@ def sends(change):
     """The rows of the second round are changed."""
 
     def tamper(content):
-        bank = messages.bank_from_arrays(content[messages.BANK], source="a test")
-        content[messages.BANK] = messages.bank_to_arrays(change(bank))
+        with_bank(content, change(messages.bank_in(content, source="a test")))
 
     return tamper
 
@@ -270,7 +270,6 @@ def twice(bank):
         (counts(lambda values: [1.5 for _ in values]), MessageError, "each of the 12 rows stands for"),
         (counts(lambda values: None), MessageError, "each of the 12 rows stands for"),
         (lambda content: content.pop(messages.WEIGHTS), MessageError, "no MetricRecord named 'weights'"),
-        (lambda content: content.pop(messages.BANK), MessageError, "no ArrayRecord named 'bank'"),
     ],
 )
 def test_what_does_not_go_with_the_first_round_is_refused(sites, agreement, change, error, reason):
@@ -284,7 +283,7 @@ def test_untouched_messages_pass(sites, agreement):
 
 
 def test_rows_may_be_left_out(sites, agreement):
-    found = run(sites, agreement, lambda content: content.update({messages.BANK: ArrayRecord()}))
+    found = run(sites, agreement, without_bank)
     assert len(found.site_banks["north"]) == 12
 
 

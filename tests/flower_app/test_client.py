@@ -9,7 +9,6 @@ from anomalib_federated.backbones import Backbone
 from anomalib_federated.bank import BankError
 from anomalib_federated.federation import Agreement
 from anomalib_federated.flower_app.client import reason_of
-from anomalib_federated.messages import bank_from_arrays
 from anomalib_federated.models.patch_features import PatchFeatureExtractor
 
 
@@ -39,7 +38,7 @@ def ask_node(make_grid):
 def test_it_sends_its_bank(ask, space):
     reply = ask(Agreement(space=space, budget=40))
     assert messages.site_name(reply) == "plant-a"
-    bank = bank_from_arrays(reply.content[messages.BANK], source="the site")
+    bank = messages.bank_in(reply.content, source="the site")
     assert bank.categories == ("pipe_staple",)
     assert len(bank) == 40
 

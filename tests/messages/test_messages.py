@@ -1,10 +1,12 @@
 """What travels: nothing is lost on the way, and nothing that arrives is trusted."""
 
 import json
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 import torch
-from flwr.app import Array, ArrayRecord, ConfigRecord, MessageType, MetricRecord, RecordDict
+from flwr.app import ArrayRecord, ConfigRecord, MessageType, MetricRecord, RecordDict
 from flwr.clientapp import ClientApp
 from flwr.common.serde import recorddict_from_proto, recorddict_to_proto
 
@@ -14,6 +16,7 @@ from anomalib_federated.federation import Agreement, InProcessGrid
 from anomalib_federated.messages import MessageError
 from anomalib_federated.selection.budget import Budget
 from anomalib_federated.testing import example_bank
+from tests.federation.pieces import files_in, pieces_of
 
 
 def two_categories():
@@ -22,66 +25,126 @@ def two_categories():
     )
 
 
-def array(data, *, stype=messages.SERIALISATION):
-    return Array(dtype="uint8", shape=(len(data),), stype=stype, data=data)
-
-
 def test_a_bank_arrives_as_it_was_sent():
     bank = two_categories()
-    record = messages.bank_to_arrays(bank)
-    assert set(record) == {"nut", "screw"}
-    assert messages.bank_from_arrays(record, source="a").to_bytes() == bank.to_bytes()
+    content = RecordDict(messages.bank_records(bank))
+    assert set(files_in(content)) == {"nut", "screw"}
+    assert messages.bank_in(content, source="a").to_bytes() == bank.to_bytes()
 
 
 def test_a_message_holds_the_bytes_of_a_file(tmp_path):
     bank = example_bank()
     path = bank.save(tmp_path / "bank.safetensors")
-    record = messages.bank_to_arrays(bank)
-    assert record["screw"].data == path.read_bytes()
-    assert messages.bytes_by_category(record) == {"screw": path.stat().st_size}
+    content = RecordDict(messages.bank_records(bank))
+    assert files_in(content) == {"screw": path.read_bytes()}
+    assert messages.bytes_by_category(content) == {"screw": path.stat().st_size}
 
 
-def test_categories_arrive_in_alphabetical_order():
-    record = messages.bank_to_arrays(two_categories())
-    reordered = ArrayRecord({name: record[name] for name in reversed(list(record))})
-    arrived = [messages.bank_from_arrays(given, source="a") for given in (record, reordered)]
+def test_a_large_bank_is_cut_into_pieces_of_a_mebibyte():
+    bank = MemoryBank.merge(
+        [example_bank(rows=5000, dim=160, site="a", category=name, dtype=torch.float32) for name in ("nut", "screw")]
+    )
+    content = RecordDict(messages.bank_records(bank))
+    assert list(content) == [f"bank.{number:06d}" for number in range(8)]
+    assert [len(content[name]["data"]) == 1 << 20 for name in content] == [True, True, True, False] * 2
+    assert messages.bank_in(content, source="a").digest == bank.digest
+    assert messages.bank_in(RecordDict(messages.bank_records(bank, ["screw"])), source="a").categories == ("screw",)
+
+
+def test_pieces_arrive_in_any_order():
+    content = RecordDict(messages.bank_records(two_categories()))
+    reordered = RecordDict({name: content[name] for name in reversed(list(content))})
+    arrived = [messages.bank_in(given, source="a") for given in (content, reordered)]
     assert arrived[0].categories == ("nut", "screw")
     assert arrived[0].to_bytes() == arrived[1].to_bytes()
 
 
 def test_the_bytes_survive_flowers_own_serialisation():
-    content = RecordDict({messages.BANK: messages.bank_to_arrays(two_categories())})
+    content = RecordDict(messages.bank_records(two_categories()))
     again = recorddict_from_proto(recorddict_to_proto(content))
-    assert messages.bank_from_arrays(again[messages.BANK], source="a").to_bytes() == two_categories().to_bytes()
+    assert messages.bank_in(again, source="a").to_bytes() == two_categories().to_bytes()
 
 
-def test_a_record_without_a_bank_is_refused():
+def test_a_bank_moves_from_a_message_to_a_disk(tmp_path):
+    content = RecordDict({**messages.bank_records(two_categories()), messages.SITE: messages.site_record("a")})
+    bank = messages.take_bank(content, tmp_path, source="a")
+    assert bank.to_bytes() == two_categories().to_bytes()
+    assert list(content) == [messages.SITE]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_refused_leaves_no_file(tmp_path):
+    for files in ({"nut": example_bank().to_bytes()}, {"screw": b"x"}):
+        with pytest.raises(BankError, match=r"The bank of category '(nut|screw)' from site 'a'"):
+            messages.take_bank(RecordDict(pieces_of(files)), tmp_path, source="site 'a'")
+    assert list(tmp_path.iterdir()) == []
+
+
+def take(content, **limits):
+    with TemporaryDirectory() as folder:
+        return messages.take_bank(content, Path(folder), **limits)
+
+
+@pytest.mark.parametrize("read", [messages.bank_in, take])
+@pytest.mark.parametrize("limits", [{"max_bytes": 999}, {"max_rows": 15}])
+def test_no_more_than_the_limits_is_decoded(read, limits):
+    content = RecordDict(messages.bank_records(example_bank(rows=16)))
+    with pytest.raises(
+        BankError, match=r"category 'screw' from site 'a' .*(more than the 999 accepted|at most 15 were agreed)"
+    ):
+        read(content, source="site 'a'", **limits)
+
+
+def test_a_message_without_a_bank_is_refused():
+    assert not messages.has_bank(RecordDict())
     with pytest.raises(BankError, match="There is no bank in the message from site 'a'"):
-        messages.bank_from_arrays(ArrayRecord(), source="site 'a'")
+        messages.bank_in(RecordDict(), source="site 'a'")
 
 
-def test_another_serialisation_is_refused():
-    record = ArrayRecord({"screw": array(example_bank().to_bytes(), stype="numpy.ndarray")})
-    with pytest.raises(BankError, match=r"category 'screw' from site 'a' is an array of \('numpy\.ndarray', "):
-        messages.bank_from_arrays(record, source="site 'a'")
+@pytest.mark.parametrize("name", ["bank.", "bank.0", "bank.000002", "bank.screw", "bank.00000\u0661"])
+def test_a_piece_that_is_missing_or_has_no_number_is_noticed(name):
+    content = RecordDict(messages.bank_records(example_bank()))
+    content[name] = content["bank.000000"]
+    with pytest.raises(BankError, match=r"In the message from site 'a', .* is no piece \d of a bank"):
+        messages.bank_in(content, source="site 'a'")
+
+
+@pytest.mark.parametrize(
+    "piece",
+    [
+        {"category": "screw", "data": b""},
+        {"category": "screw", "data": bytes((1 << 20) + 1)},
+        {"category": "screw", "data": "text"},
+        {"category": b"screw", "data": b"x"},
+    ],
+)
+def test_a_piece_that_is_none_is_refused(piece):
+    with pytest.raises(BankError, match="piece 0 of a bank must name a category and hold 1 to 1048576 bytes"):
+        messages.bank_in(RecordDict({"bank.000000": ConfigRecord(piece)}), source="site 'a'")
+
+
+@pytest.mark.parametrize("piece", [ConfigRecord(), ConfigRecord({"data": b"x"}), MetricRecord(), ArrayRecord()])
+def test_a_piece_of_other_fields_is_refused(piece):
+    with pytest.raises(BankError, match=r"'bank\.000000' is no piece 0 of a bank"):
+        messages.bank_in(RecordDict({"bank.000000": piece}), source="site 'a'")
 
 
 def test_a_bank_under_another_categorys_name_is_refused():
-    record = ArrayRecord({"nut": array(example_bank().to_bytes())})
+    content = RecordDict(pieces_of({"nut": example_bank().to_bytes()}))
     with pytest.raises(BankError, match="category 'nut' from site 'a' holds rows of screw"):
-        messages.bank_from_arrays(record, source="site 'a'")
+        messages.bank_in(content, source="site 'a'")
 
 
 def test_two_categories_under_one_name_are_refused():
-    record = ArrayRecord({"nut": array(two_categories().to_bytes())})
+    content = RecordDict(pieces_of({"nut": two_categories().to_bytes()}))
     with pytest.raises(BankError, match="holds rows of nut, screw"):
-        messages.bank_from_arrays(record, source="site 'a'")
+        messages.bank_in(content, source="site 'a'")
 
 
-@pytest.mark.parametrize("data", [b"", b"\x80\x04.", example_bank().to_bytes()[:-1]])
+@pytest.mark.parametrize("data", [b"\x80\x04.", example_bank().to_bytes()[:-1], example_bank().to_bytes() * 2])
 def test_damaged_bytes_are_refused_with_their_source(data):
     with pytest.raises(BankError, match="The bank of category 'screw' from site 'a' is not a valid memory bank"):
-        messages.bank_from_arrays(ArrayRecord({"screw": array(data)}), source="site 'a'")
+        messages.bank_in(RecordDict(pieces_of({"screw": data})), source="site 'a'")
 
 
 # --- records --------------------------------------------------------------------------------------------------------
@@ -141,8 +204,6 @@ def test_no_bank_larger_than_its_agreed_rows_is_decoded(dtype, row):
     bank = example_bank(rows=100, dtype=getattr(torch, dtype))
     assert len(bank.to_bytes()) < agreement.max_bytes < 100 * (row + 12) + (2 << 20)
     assert Agreement(space=example_bank().space, budget=0.5).max_bytes == 4 << 30
-    with pytest.raises(BankError, match=r"category 'screw' from site 'a' .*more than the 999 accepted"):
-        messages.bank_from_arrays(messages.bank_to_arrays(bank), source="site 'a'", max_bytes=999)
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ from typing import Any, Literal
 
 from anomalib_federated import __version__, registry
 from anomalib_federated.bank import BankError, MemoryBank
+from anomalib_federated.bank.in_order import in_order
 from anomalib_federated.bank.validation import check_names
 from anomalib_federated.federation.folder.agreement_file import AGREEMENT, read_agreement, settle_agreement
 from anomalib_federated.federation.folder.errors import FolderError
@@ -31,7 +32,6 @@ from anomalib_federated.federation.folder.site_status import SiteStatus
 from anomalib_federated.federation.folder.version import Version
 from anomalib_federated.federation.folder.versions import Versions
 from anomalib_federated.federation.folder.writing import sole_writer
-from anomalib_federated.federation.merge import in_order
 from anomalib_federated.interfaces.strategy import BankStrategy
 from anomalib_federated.messages.agreement import Agreement
 from anomalib_federated.untrusted import shown

@@ -22,6 +22,7 @@ from torch import Tensor
 from anomalib_federated import messages
 from anomalib_federated.bank import MemoryBank
 from anomalib_federated.interfaces.strategy import FederationError
+from anomalib_federated.messages.bank_arrays import arrays_of
 from anomalib_federated.selection.budget import BudgetLike
 from anomalib_federated.selection.distances import nearest
 from anomalib_federated.selection.lazy_greedy import greedy_in_pool
@@ -73,11 +74,11 @@ class ExactKCenter(FederatedCoreset):
         self.agree(config)
         query = ConfigRecord({**config, messages.COUNT: self.candidates})
         if not self._picks:
-            return self._to_all_nodes(messages.CANDIDATES, ArrayRecord(), query, grid)
+            return self._to_all_nodes(messages.CANDIDATES, query, grid)
         waiting = [bank for category, bank in self._picks.items() if category not in self._complete]
         if not waiting:
             return self._to_nobody()
-        return self._to_holders(messages.CANDIDATES, messages.bank_to_arrays(MemoryBank.merge(waiting)), query)
+        return self._to_holders(messages.CANDIDATES, MemoryBank.merge(waiting), query)
 
     def aggregate_train(
         self, server_round: int, replies: Iterable[Message]
@@ -102,7 +103,7 @@ class ExactKCenter(FederatedCoreset):
             self._complete = set(self._picks)
         picks = MemoryBank.merge(self._picks.values())
         logger.info("Round %d: %d picks", server_round, len(picks))
-        return messages.bank_to_arrays(picks), MetricRecord({"rows": len(picks)})
+        return arrays_of(picks), MetricRecord({"rows": len(picks)})
 
     def configure_evaluate(
         self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid

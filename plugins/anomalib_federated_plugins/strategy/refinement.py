@@ -21,6 +21,7 @@ from anomalib_federated.bank import MemoryBank
 from anomalib_federated.interfaces.strategy import FederationError
 from anomalib_federated.messages import MessageError
 from anomalib_federated.messages.agreement import Agreement
+from anomalib_federated.messages.bank_arrays import bank_of
 from anomalib_federated.messages.replies import MOST_PATCHES, site_bank
 from anomalib_federated.selection.budget import BudgetLike
 from anomalib_federated_plugins.strategy.federated_coreset import FederatedCoreset
@@ -86,9 +87,9 @@ class Refinement(FederatedCoreset):
             raise FederationError(msg)
         self.agree(config)
         self._sent_first = self.banks_received
-        bank = self.measured.applied_to(messages.bank_from_arrays(arrays, source="the strategy"))
+        bank = self.measured.applied_to(bank_of(arrays))
         query = ConfigRecord({**config, messages.FIRST: self.first, messages.BEYOND: self.beyond})
-        return self._to_holders(messages.REFINE, messages.bank_to_arrays(bank), query)
+        return self._to_holders(messages.REFINE, bank, query)
 
     def receive(self, replies: Iterable[Message]) -> list[MemoryBank]:
         """Validate what came.
@@ -113,7 +114,7 @@ class Refinement(FederatedCoreset):
 
 def _with_more(before: MemoryBank, reply: Message, agreement: Agreement) -> MemoryBank:
     """The bank that a site sent in the first round, with the rows of the second if it sent any."""
-    if not messages.record(reply, messages.BANK, ArrayRecord):
+    if not messages.has_bank(reply.content):
         return before
     more = site_bank(reply, agreement).bank
     counts = messages.record(reply, messages.WEIGHTS, MetricRecord)

@@ -9,9 +9,9 @@ import torch
 
 from anomalib_federated import registry
 from anomalib_federated.bank import BankError, MemoryBank
+from anomalib_federated.bank.in_order import in_order
 from anomalib_federated.federation import simulate
 from anomalib_federated.federation.folder import FederationFolder, FolderError
-from anomalib_federated.federation.merge import in_order
 from anomalib_federated.messages import MessageError
 from anomalib_federated.testing import example_bank
 
