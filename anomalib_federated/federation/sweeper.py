@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterable
 PATIENCE = 10.0
 """Seconds for which a step may hold up the others: until then there is no more than one at a time, and what it takes of
 memory is taken once."""
+MOST = 4
+"""Steps that may be held up side by side; what each takes of memory is taken so often at most."""
 
 
 class Sweeper:
@@ -26,13 +28,13 @@ class Sweeper:
         self._steps = steps
         self._clock = clock
         self._lock = threading.Lock()
-        self._thread = threading.Thread()
+        self._threads: list[threading.Thread] = []  # those that may be alive; the last one goes through the sweep
         self._number = 0  # of the sweep that goes on; 0 if none is to
         self._stirred = clock()
         self._error: BaseException | None = None
 
     def sweep(self) -> None:
-        """Begin a sweep, unless the one before is still getting on.
+        """Begin a sweep, unless the one before is still getting on, or too many are held up.
 
         Raises:
             BaseException: Whatever a step raised since the last call, such as Flower's sign that the run was stopped.
@@ -40,13 +42,15 @@ class Sweeper:
         with self._lock:
             if self._error is not None:
                 raise self._error
-            if self._thread.is_alive() and self._clock() - self._stirred < PATIENCE:
+            if self._gets_on():
+                return
+            self._threads = [thread for thread in self._threads if thread.is_alive()]
+            if len(self._threads) == MOST:
                 return
             self._number, self._stirred = self._number + 1, self._clock()
-            self._thread = threading.Thread(
-                target=self._run, args=(self._number,), name=f"sweep-{self._number}", daemon=True
-            )
-            self._thread.start()
+            thread = threading.Thread(target=self._run, args=(self._number,), name=f"sweep-{self._number}", daemon=True)
+            self._threads.append(thread)
+            thread.start()
 
     def stop(self) -> None:
         """Begin no further step; one that is under way goes on."""
@@ -62,6 +66,11 @@ class Sweeper:
         except BaseException as error:  # noqa: BLE001 - sweep raises it, in the thread that can act on it
             with self._lock:
                 self._error = error
+
+    def _gets_on(self) -> bool:
+        """Whether the last sweep is under way, and not held up."""
+        alive = bool(self._threads) and self._threads[-1].is_alive()
+        return alive and self._clock() - self._stirred < PATIENCE
 
     def _goes_on(self, number: int) -> bool:
         with self._lock:

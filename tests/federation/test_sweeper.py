@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from anomalib_federated.federation.sweeper import PATIENCE, Sweeper
+from anomalib_federated.federation.sweeper import MOST, PATIENCE, Sweeper
 
 SECONDS = 20
 
@@ -68,6 +68,28 @@ def test_after_a_stop_no_step_begins(steps):
     steps.freed.set()
     steps.end(1)
     assert steps.done == [(1, 1)]
+
+
+def test_no_more_than_some_steps_are_held_up_side_by_side():
+    now, began, freed, stuck = [0.0], threading.Semaphore(0), threading.Event(), []
+
+    def block():
+        stuck.append(threading.current_thread())
+        began.release()
+        assert freed.wait(SECONDS)
+
+    sweeper = Sweeper(lambda: [block], clock=lambda: now[0])
+    for _ in range(MOST):
+        sweeper.sweep()
+        assert began.acquire(timeout=SECONDS)
+        now[0] += PATIENCE
+    sweeper.sweep()
+    assert not began.acquire(timeout=0.1)
+    freed.set()
+    for thread in stuck:
+        thread.join(SECONDS)
+    sweeper.sweep()
+    assert began.acquire(timeout=SECONDS)
 
 
 def test_what_a_step_raises_is_raised_by_the_next_sweep():
