@@ -17,7 +17,8 @@ from typing import Any, Literal
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
 
-from anomalib_federated.bank.validation import MAX_NAME_LENGTH
+from anomalib_federated.bank import BankError
+from anomalib_federated.bank.validation import check_names
 from anomalib_federated.files import write_file
 
 MOST_BYTES = 1 << 28
@@ -60,8 +61,13 @@ image is at exactly one site.
         if not self.sites:
             msg = "It has no site; name at least one under 'sites'."
             raise PartitionError(msg)
+        try:
+            check_names("sites", list(self.sites))
+        except BankError as error:  # no bank of such sites could be written or sent
+            msg = f"{str(error).removeprefix('Memory bank refused: ').rstrip('.')}; give other names."
+            raise PartitionError(msg) from error
         for site, images in self.sites.items():
-            _check_site(site, images)
+            _check_images(site, images)
         image, times = Counter(self.images()).most_common(1)[0]
         if times > 1:
             msg = f"The image {image} is listed {times} times; an image is at exactly one site."
@@ -134,12 +140,7 @@ def _sentence(error: ValidationError) -> str:
     return f"{first['msg']} ({where})."
 
 
-def _check_site(site: str, images: list[str]) -> None:
-    unprintable = not site.strip() or not site.isprintable() or len(site) > MAX_NAME_LENGTH
-    # Banks and stores of sites are written to files and folders of these names.
-    if unprintable or site.startswith(".") or set(site) & set("/\\:"):
-        msg = f"The site name {site[:50]!r} cannot be used as the name of a folder; give it another."
-        raise PartitionError(msg)
+def _check_images(site: str, images: list[str]) -> None:
     if not images:
         msg = f"The site '{site}' is empty; give it an image or leave it out."
         raise PartitionError(msg)

@@ -13,7 +13,7 @@ from anomalib_federated.data.partition_file import Partition, PartitionError, re
 SITES = {"site_1": ["nut/train/good/0.png"], "Werk Süd": ["nut/nut/train/good/1.png", "wing/train/ok/ä b.png"]}
 WHOLE = {"format": 1, "partitioner": {"class_path": "iid", "init_args": {"sites": 2}}, "seed": 3, "sites": SITES}
 
-NAMES = st.text("abc äß_.-0", min_size=1).map(lambda text: "n" + text)
+NAMES = st.text("abc äß_.-0", min_size=1).map(lambda text: f"n{text}n")
 
 
 def test_the_file_is_plain_json(tmp_path: Path) -> None:
@@ -57,9 +57,12 @@ def test_by_hand_the_sites_are_enough(tmp_path: Path) -> None:
         ({"sites": {"a": []}}, "The site 'a' is empty; give it an image or leave it out.$"),
         ({"sites": {"a": ["nut/0.png", "nut/0.png"]}}, r"nut/0.png is listed 2 times"),
         ({"sites": {"a": ["nut/0.png"], "b": ["nut/0.png"]}}, r"nut/0.png is listed 2 times"),
-        ({"sites": {"../a": ["nut/0.png"]}}, "cannot be used as the name of a folder"),
-        ({"sites": {"a/b": ["nut/0.png"]}}, "cannot be used as the name of a folder"),
-        ({"sites": {" ": ["nut/0.png"]}}, "cannot be used as the name of a folder"),
+        *(
+            ({"sites": {site: ["nut/0.png"]}}, "sites must be usable as the name of a folder, got .*; give other names.$")
+            for site in ("../a", "a/b", " ", "a.", "a?", "nul", "com1.old")
+        ),
+        ({"sites": {"a\x1b": ["nut/0.png"]}}, r"a printable name of 1 to 200 bytes, got 'a\\x1b'; give other names.$"),
+        ({"sites": {"a": ["nut/0.png"], "A": ["nut/1.png"]}}, "sites must be distinct, also in lower case"),
         ({"sites": {"a": ["nut/../../0.png"]}}, "path below the data folder"),
         ({"sites": {"a": ["/nut/0.png"]}}, "path below the data folder"),
         ({"sites": {"a": ["nut\\0.png"]}}, "path below the data folder"),
