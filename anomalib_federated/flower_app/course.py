@@ -10,17 +10,22 @@ from collections.abc import Callable
 from flwr.serverapp import Grid
 from pydantic_core import to_jsonable_python
 
+from anomalib_federated.bank import MemoryBank
 from anomalib_federated.federation import run_federation
 from anomalib_federated.federation.collection import collect
 from anomalib_federated.federation.folder import FederationFolder, Version
+from anomalib_federated.federation.gathering import UNREACHABLE
 from anomalib_federated.federation.measuring import measure_global_bank
+from anomalib_federated.federation.scores import FederatedScores
 from anomalib_federated.federation.scoring import score_global_bank
 from anomalib_federated.federation.settings import FederationSettings
 from anomalib_federated.files import write_file
 from anomalib_federated.interfaces.strategy import BankStrategy, FederationError
 from anomalib_federated.messages import traffic
 from anomalib_federated.messages.agreement import Agreement
+from anomalib_federated.messages.measured import Measured
 from anomalib_federated.messages.traffic import Traffic, TrafficBySite
+from anomalib_federated.untrusted import said
 
 logger = logging.getLogger(__name__)
 
@@ -103,7 +108,7 @@ def wait_for_sites(
         FederationError: If they are not at the deadline.
     """
     until = clock() + settings.deadline
-    while (online := len(list(grid.get_node_ids()))) < len(settings.sites):
+    while (online := _count_online(grid)) < len(settings.sites):
         if clock() >= until:
             msg = (
                 f"{online} of {len(settings.sites)} sites were online within {settings.deadline:g} s; a strategy of "
@@ -113,18 +118,24 @@ def wait_for_sites(
         sleep(settings.poll)
 
 
+def _count_online(grid: Grid) -> int:
+    try:
+        return len(list(grid.get_node_ids()))
+    except UNREACHABLE as error:
+        logger.warning("Who is online cannot be seen now: %s", error)
+        return 0
+
+
 def _evaluate(
     grid: Grid, folder: FederationFolder, version: Version, settings: FederationSettings, *, sent: TrafficBySite
 ) -> Version:
     """Have the sites that are online measure the bank on their patches, and score it on their test pictures."""
     bank = folder.version_bank(version.number)
-    nodes = _online(grid, folder)
-    measured = measure_global_bank(grid, bank, nodes, timeout=settings.patience)
+    measured = _measure(grid, folder, bank, settings)
     if measured.by:
         bank = measured.applied_to(bank)
         version = folder.record_measurement(version.number, bank, radius=measured.radius, by=measured.by)
-    rule = settings.model.scorer.image_score
-    scores = score_global_bank(grid, bank, nodes, rule=rule, timeout=settings.patience)
+    scores = _score(grid, folder, bank, settings)
     total: TrafficBySite = {}
     for part in (sent, measured.traffic, scores.traffic):
         for site, more in part.items():
@@ -142,8 +153,37 @@ def _evaluate(
     return version
 
 
-def _online(grid: Grid, folder: FederationFolder) -> dict[str, int]:
-    """Node id of each site whose bank is in and whose node is online now."""
-    online, statuses = set(grid.get_node_ids()), folder.statuses()
-    nodes = {site: status.node for site, status in statuses.items() if status.bank and status.node is not None}
-    return {site: node for site, node in nodes.items() if node in online}
+def _measure(grid: Grid, folder: FederationFolder, bank: MemoryBank, settings: FederationSettings) -> Measured:
+    try:
+        return measure_global_bank(grid, bank, _nodes(grid, folder), timeout=settings.patience)
+    except UNREACHABLE as error:
+        return Measured.of({}, left_out=_unheard(bank, error))
+
+
+def _score(grid: Grid, folder: FederationFolder, bank: MemoryBank, settings: FederationSettings) -> FederatedScores:
+    rule = settings.model.scorer.image_score
+    try:
+        return score_global_bank(grid, bank, _nodes(grid, folder), rule=rule, timeout=settings.patience)
+    except UNREACHABLE as error:
+        return FederatedScores(sites={}, left_out=_unheard(bank, error), traffic={})
+
+
+def _unheard(bank: MemoryBank, error: Exception) -> dict[str, str]:
+    """Why there is no answer of any site: the global bank is made, and is not lost with the connection."""
+    why = f"the SuperLink could not be reached ({said(str(error)) or type(error).__name__})"
+    logger.warning("No site was heard on the global bank: %s", why)
+    return dict.fromkeys(sorted(bank.sites), why)
+
+
+def _nodes(grid: Grid, folder: FederationFolder) -> dict[str, int]:
+    """Node id of each site whose bank is in: of the node registered under its name, else of the one that sent it."""
+    statuses = folder.statuses()
+    senders = {status.node for status in statuses.values()}
+    # Of several nodes of one name the one that sent the bank is taken, else the last.
+    nodes = sorted(grid.get_nodes(), key=lambda node: (node.node_id in senders, node.node_id))
+    named = {node.name: node.node_id for node in nodes if node.name}
+    return {
+        site: node
+        for site, status in statuses.items()
+        if status.bank and (node := named.get(site, status.node)) is not None
+    }

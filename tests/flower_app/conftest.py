@@ -55,13 +55,16 @@ def make_grid():
 
 @pytest.fixture
 def federate(write_site, write_federation):
-    """``federate("plant-a", strategy=...)`` runs the server app with these plants online, and gives the folder."""
+    """``federate("plant-a", strategy=...)`` runs the server app with these plants online, and gives the folder.
 
-    def run(*plants, **changed):
+    ``grid`` makes another grid than one that always works.
+    """
+
+    def run(*plants, grid=InProcessGrid, **changed):
         path = write_federation(**changed)
         context = Context(1, SUPERLINK_NODE_ID, node_config={}, state=RecordDict(), run_config={"config": str(path)})
         configs = {number: {"config": str(write_site(name))} for number, name in enumerate(PLANTS, 1) if name in plants}
-        server.app(InProcessGrid(client.app, configs), context)
+        server.app(grid(client.app, configs), context)
         return FederationFolder.open(path.with_name("folder"))
 
     return run

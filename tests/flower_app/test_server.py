@@ -2,13 +2,19 @@
 
 import json
 
+import httpx
 import pytest
 from deployed import PLANTS, SIDE
+from flwr.app import MessageType
+from flwr.proto.node_pb2 import NodeInfo
 
 from anomalib_federated import registry
 from anomalib_federated.data import AutoVI
-from anomalib_federated.federation import make_agreement, make_sites, simulate
-from anomalib_federated.federation.settings import FederationSettings
+from anomalib_federated.federation import InProcessGrid, make_agreement, make_sites, simulate
+from anomalib_federated.federation.folder import FederationFolder
+from anomalib_federated.federation.scoring import METRICS
+from anomalib_federated.federation.settings import FederationSettings, SiteSettings
+from anomalib_federated.flower_app import client
 from anomalib_federated.flower_app.course import EVALUATION, wait_for_sites
 from anomalib_federated.interfaces.partitioner import Partitioner
 from anomalib_federated.interfaces.strategy import FederationError
@@ -79,6 +85,84 @@ def test_a_second_run_asks_only_who_is_missing(federate):
     assert folder.statuses()["plant-a"].attempts == 1
 
 
+class CutOff(InProcessGrid):
+    """Messages of some types do not reach the SuperLink any more."""
+
+    cut: tuple[str, ...] = ()
+    error: Exception = OSError()
+
+    def push_messages(self, messages):
+        messages = list(messages)
+        if {message.metadata.message_type for message in messages} & set(self.cut):
+            raise self.error
+        return super().push_messages(messages)
+
+
+@pytest.mark.parametrize(
+    ("cut", "error"),
+    [
+        ((MessageType.EVALUATE, METRICS), httpx.ReadTimeout("no \x1b answer")),
+        ((METRICS,), ConnectionResetError("no \x1b answer")),
+    ],
+)
+def test_a_bank_is_not_lost_with_the_connection(cut, error, federate):
+    grid = type("Grid", (CutOff,), {"cut": cut, "error": error})
+    folder = federate(*PLANTS, grid=grid)
+    (version,) = folder.versions()
+    told = json.loads(folder.version_path(1).with_name(EVALUATION).read_text())
+    unheard = dict.fromkeys(PLANTS, r"the SuperLink could not be reached (no \x1b answer)")
+    for question, left_out in ((MessageType.EVALUATE, "not_measured_by"), (METRICS, "not_scored_by")):
+        assert told[left_out] == (unheard if question in cut else {})
+    assert (version.measured is None) == (MessageType.EVALUATE in cut)
+    assert list(told["scores"]) == ([] if METRICS in cut else list(PLANTS))
+    assert set(told["bytes"]) == set(PLANTS)
+
+
+def test_that_nobody_can_be_seen_at_the_end_loses_nothing(federate):
+    class Blind(InProcessGrid):
+        def get_nodes(self):
+            if self._sent == len(PLANTS):  # all were asked for their banks
+                msg = "connection refused"
+                raise httpx.ConnectError(msg)
+            return super().get_nodes()
+
+    folder = federate(*PLANTS, grid=Blind)
+    told = json.loads(folder.version_path(1).with_name(EVALUATION).read_text())
+    assert set(told["not_measured_by"].values()) == {"the SuperLink could not be reached (connection refused)"}
+    assert list(told["not_scored_by"]) == list(PLANTS)
+
+
+class Named(InProcessGrid):
+    """Its first node is registered as plant-a, the other under no name."""
+
+    def get_nodes(self):
+        return [NodeInfo(node_id=node, name="plant-a" if node == 1 else "") for node in self.get_node_ids()]
+
+
+@pytest.mark.parametrize("grid", [InProcessGrid, Named])
+def test_a_site_whose_bank_came_as_a_file_measures_if_its_node_is_known_by_name(
+    grid, federate, write_site, write_federation
+):
+    settings = FederationSettings.read(write_federation())
+    site = SiteSettings.read(write_site("plant-a")).make_site(settings.agreement().space)
+    folder = FederationFolder.create(settings.output, settings.agreement())
+    folder.accept(site.build_bank(folder.agreement), site="plant-a", via="file")
+    site.close()
+    federate(*PLANTS, grid=grid)
+    told = json.loads(folder.version_path(1).with_name(EVALUATION).read_text())
+    if grid is Named:
+        assert told["not_measured_by"] == told["not_scored_by"] == {}
+        assert told["measured_by"] == {category: [plant] for plant, category in PLANTS.items()}
+    else:
+        assert told["not_measured_by"] == told["not_scored_by"] == {"plant-a": "no node of it is known"}
+
+
+def test_a_site_that_went_offline_is_not_measured_and_the_reason_is_told(federate):
+    federate(*PLANTS)
+    told = json.loads(federate("plant-b").version_path(2).with_name(EVALUATION).read_text())
+    assert told["not_measured_by"] == told["not_scored_by"] == {"plant-a": "its node 1 is not online"}
+
+
 def test_a_strategy_without_site_banks_is_refused_before_anybody_is_asked(federate):
     with pytest.raises(FederationError, match="ExactKCenter leaves no banks of sites"):
         federate(strategy="exact_k_center")
@@ -97,3 +181,18 @@ def test_rounds_wait_for_all_sites_until_the_deadline(write_federation, make_gri
         )
     assert now == [12.0]
     wait_for_sites(make_grid(tmp_path, tmp_path), settings, clock=lambda: 0.0)
+
+
+def test_waiting_goes_on_while_nobody_can_be_seen(write_federation):
+    settings = FederationSettings.read(write_federation(deadline=10.0, poll=3.0))
+    errors = [httpx.ConnectError("refused"), OSError("no route")]
+
+    class Unsteady(InProcessGrid):
+        def get_node_ids(self):
+            if errors:
+                raise errors.pop()
+            return super().get_node_ids()
+
+    grid = Unsteady(client.app, {1: {}, 2: {}})
+    wait_for_sites(grid, settings, clock=lambda: 0.0, sleep=lambda seconds: None)
+    assert not errors
