@@ -58,7 +58,7 @@ def test_by_hand_the_sites_are_enough(tmp_path: Path) -> None:
         ({"sites": {"a": ["nut/0.png", "nut/0.png"]}}, r"nut/0.png is listed 2 times"),
         ({"sites": {"a": ["nut/0.png"], "b": ["nut/0.png"]}}, r"nut/0.png is listed 2 times"),
         *(
-            ({"sites": {site: ["nut/0.png"]}}, "sites must be usable as the name of a folder, got .*; give other names.$")
+            ({"sites": {site: ["nut/0.png"]}}, "must be usable as the name of a folder, got .*; give other names.$")
             for site in ("../a", "a/b", " ", "a.", "a?", "nul", "com1.old")
         ),
         ({"sites": {"a\x1b": ["nut/0.png"]}}, r"a printable name of 1 to 200 bytes, got 'a\\x1b'; give other names.$"),

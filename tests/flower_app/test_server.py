@@ -82,6 +82,8 @@ def test_a_second_run_asks_only_who_is_missing(federate):
     assert list(first.sites) == ["plant-a"]
     assert list(second.sites) == ["plant-a", "plant-b"]
     assert second.measured.by == {"tank_screw": ("plant-b",)}
+    told = json.loads(folder.version_path(2).with_name(EVALUATION).read_text())
+    assert told["not_measured_by"] == told["not_scored_by"] == {"plant-a": "its node 1 is not online"}
     assert folder.statuses()["plant-a"].attempts == 1
 
 
@@ -155,12 +157,6 @@ def test_a_site_whose_bank_came_as_a_file_measures_if_its_node_is_known_by_name(
         assert told["measured_by"] == {category: [plant] for plant, category in PLANTS.items()}
     else:
         assert told["not_measured_by"] == told["not_scored_by"] == {"plant-a": "no node of it is known"}
-
-
-def test_a_site_that_went_offline_is_not_measured_and_the_reason_is_told(federate):
-    federate(*PLANTS)
-    told = json.loads(federate("plant-b").version_path(2).with_name(EVALUATION).read_text())
-    assert told["not_measured_by"] == told["not_scored_by"] == {"plant-a": "its node 1 is not online"}
 
 
 def test_a_strategy_without_site_banks_is_refused_before_anybody_is_asked(federate):
