@@ -14,6 +14,7 @@ from anomalib_federated.bank import MemoryBank
 from anomalib_federated.federation import run_federation
 from anomalib_federated.federation.collection import collect
 from anomalib_federated.federation.folder import FederationFolder, Version
+from anomalib_federated.federation.folder.unchanged import unchanged_version
 from anomalib_federated.federation.gathering import UNREACHABLE
 from anomalib_federated.federation.measuring import measure_global_bank
 from anomalib_federated.federation.scores import FederatedScores
@@ -44,7 +45,8 @@ def take_course(grid: Grid, settings: FederationSettings) -> Version:
         settings: The centre's settings.
 
     Returns:
-        The version of the global bank that came out, measured by those sites that were online at the end.
+        The version of the global bank that came out, measured by those sites that were online at the end. It is the
+        last one if nothing has changed since.
 
     Raises:
         FederationError: If too few sites took part; what came is kept in the folder.
@@ -54,7 +56,7 @@ def take_course(grid: Grid, settings: FederationSettings) -> Version:
     folder = FederationFolder.create(settings.output, agreement)
     if strategy.rounds == 1:
         sent = _collect(grid, folder, settings)
-        version = folder.aggregate(strategy, spec=settings.strategy)
+        version = _aggregate(folder, strategy, settings)
     else:
         version, sent = _exchange(grid, folder, strategy, agreement, settings)
     return _evaluate(grid, folder, version, settings, sent=sent)
@@ -86,7 +88,14 @@ def _exchange(
     for site, bank in federation.site_banks.items():
         sent = sum(each.up for each in federation.traffic[site].values())
         folder.accept(bank, site=site, via="flower", node=strategy.nodes[site], sent=sent)
-    return folder.aggregate(strategy, spec=settings.strategy), federation.traffic
+    return _aggregate(folder, strategy, settings), federation.traffic
+
+
+def _aggregate(folder: FederationFolder, strategy: BankStrategy, settings: FederationSettings) -> Version:
+    if version := unchanged_version(folder, spec=settings.strategy, seed=strategy.seed):
+        logger.info("Nothing has changed since version %d, so no other is made.", version.number)
+        return version
+    return folder.aggregate(strategy, spec=settings.strategy)
 
 
 def wait_for_sites(
@@ -134,7 +143,7 @@ def _evaluate(
     measured = _measure(grid, folder, bank, settings)
     if measured.by:
         bank = measured.applied_to(bank)
-        version = folder.record_measurement(version.number, bank, radius=measured.radius, by=measured.by)
+        version = _record(folder, version, bank, measured)
     scores = _score(grid, folder, bank, settings)
     total: TrafficBySite = {}
     for part in (sent, measured.traffic, scores.traffic):
@@ -166,6 +175,16 @@ def _score(grid: Grid, folder: FederationFolder, bank: MemoryBank, settings: Fed
         return score_global_bank(grid, bank, _nodes(grid, folder), rule=rule, timeout=settings.patience)
     except UNREACHABLE as error:
         return FederatedScores(sites={}, left_out=_unheard(bank, error), traffic={})
+
+
+def _record(folder: FederationFolder, version: Version, bank: MemoryBank, measured: Measured) -> Version:
+    """Note what was measured; of a version that was measured before, what more sites said of a category stays."""
+    radius, by = dict(measured.radius), dict(measured.by)
+    if earlier := version.measured:
+        for category, sites in earlier.by.items():
+            if not set(sites) <= set(by.get(category, ())):
+                radius[category], by[category] = earlier.radius[category], sites
+    return folder.record_measurement(version.number, bank, radius=radius, by=by)
 
 
 def _unheard(bank: MemoryBank, error: Exception) -> dict[str, str]:

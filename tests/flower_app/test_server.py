@@ -159,6 +159,25 @@ def test_a_site_whose_bank_came_as_a_file_measures_if_its_node_is_known_by_name(
         assert told["not_measured_by"] == told["not_scored_by"] == {"plant-a": "no node of it is known"}
 
 
+def test_a_run_that_changes_nothing_makes_no_version_and_has_the_last_one_measured(federate):
+    cut_off = type("Grid", (CutOff,), {"cut": (MessageType.EVALUATE,)})
+    folder = federate(*PLANTS, grid=cut_off)
+    (first,) = folder.versions()
+    assert first.measured is None
+    federate(*PLANTS)
+    (second,) = folder.versions()
+    assert (second.number, second.time, second.digest) == (1, first.time, first.digest)
+    by = {category: (plant,) for plant, category in PLANTS.items()}
+    assert second.measured.by == by
+    bank = folder.version_bank(1).digest
+    federate("plant-b")  # who is offline now has measured before
+    (third,) = folder.versions()
+    assert third == second
+    assert folder.version_bank(1).digest == bank
+    told = json.loads(folder.version_path(1).with_name(EVALUATION).read_text())
+    assert told["measured_by"] == {PLANTS["plant-b"]: ["plant-b"]}
+
+
 def test_a_strategy_without_site_banks_is_refused_before_anybody_is_asked(federate):
     with pytest.raises(FederationError, match="ExactKCenter leaves no banks of sites"):
         federate(strategy="exact_k_center")
