@@ -3,7 +3,7 @@
 import warnings
 from pathlib import Path
 
-FOLDER = Path(__file__).parent
+FOLDER = Path(__file__).parent / "app"
 """What ``flwr run`` is given: the folder of the app's ``pyproject.toml``."""
 
 # anomalib and timm warn of each other's deprecated names on import; operators can mend neither.

@@ -1,6 +1,5 @@
 """The wheel: all that is tracked is in it, and installed it prints a Flower app that can be submitted."""
 
-import io
 import os
 import subprocess
 import sys
@@ -8,7 +7,6 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from flwr.cli.build import build_fab_from_disk
 
 ROOT = Path(__file__).parents[2]
 
@@ -36,9 +34,17 @@ def test_it_holds_all_that_is_tracked_and_nothing_else(wheel):
 def test_installed_it_prints_an_app_that_flower_takes(wheel, tmp_path):
     run(sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--no-index", "--target", str(tmp_path), str(wheel))
     # The rest comes from this environment; the wheel stands before it.
-    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(tmp_path),
+        "FLWR_TELEMETRY_ENABLED": "0",
+        "FLWR_DISABLE_UPDATE_CHECK": "1",
+    }
     folder = Path(run(tmp_path / "bin" / "anomalib-federated", "app", cwd=tmp_path, env=environment).strip())
-    assert folder == tmp_path / "anomalib_federated" / "flower_app"
-    with zipfile.ZipFile(io.BytesIO(build_fab_from_disk(folder))) as bundle:
-        assert sorted(bundle.namelist()) == [".info/CONTENT", "pyproject.toml"]
-        assert b'clientapp = "anomalib_federated.flower_app.client:app"' in bundle.read("pyproject.toml")
+    assert folder == tmp_path / "anomalib_federated" / "flower_app" / "app"
+    flwr = Path(sys.executable).with_name("flwr")
+    run(flwr, "build", "--app", str(folder), cwd=tmp_path, env={**environment, "FLWR_HOME": str(tmp_path / "flower")})
+    (bundle,) = tmp_path.glob("*.fab")
+    with zipfile.ZipFile(bundle) as content:
+        assert sorted(content.namelist()) == [".info/CONTENT", "pyproject.toml"]
+        assert b'clientapp = "anomalib_federated.flower_app.client:app"' in content.read("pyproject.toml")
