@@ -17,8 +17,8 @@ from anomalib_federated.bank.file import MAX_BYTES
 from anomalib_federated.bank.validation import MAX_NAMES
 from anomalib_federated.untrusted import shown
 
-PIECE_BYTES = 1 << 20
-"""Of each piece but the last of a category."""
+PIECE_BYTES = 4 << 20
+"""Of each piece but the last of a category: as large as Flower cuts arrays, since a SuperLink stores each piece."""
 PREFIX = "bank."
 """Of the names of the records; what follows is the number of the piece."""
 CATEGORY, DATA = "category", "data"

@@ -6,7 +6,7 @@ from flwr.app import ConfigRecord
 
 from anomalib_federated import messages
 
-SIZE = 1 << 20
+SIZE = 4 << 20
 
 
 def pieces_of(files):

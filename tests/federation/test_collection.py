@@ -501,7 +501,7 @@ REFUSED = {
         lambda m, b: Message(
             RecordDict({messages.SITE: ConfigRecord({"name": "a"}), **pieces_of({"screw": b""})}), reply_to=m
         ),
-        "piece 0 of a bank must name a category and hold 1 to 1048576 bytes",
+        "piece 0 of a bank must name a category and hold 1 to 4194304 bytes",
     ),
 }
 

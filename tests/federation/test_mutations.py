@@ -121,7 +121,7 @@ def change_record(content, rng):
     other = rng.choice(["nut", "../screw", "", "x" * 999, "SCREW", "screw\n"])
     field = rng.choice([
         {"category": other}, {"category": 3}, {"category": b"screw"}, {"data": b""}, {"data": b"\x80\x04."},
-        {"data": "text"}, {"data": 2**40}, {"data": bytes((1 << 20) + 1)}, {"more": "\x1b" * 999},
+        {"data": "text"}, {"data": 2**40}, {"data": bytes((4 << 20) + 1)}, {"more": "\x1b" * 999},
     ])  # fmt: skip
     wrong = {**piece, **field}
     numbers = [

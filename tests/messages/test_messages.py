@@ -40,13 +40,13 @@ def test_a_message_holds_the_bytes_of_a_file(tmp_path):
     assert messages.bytes_by_category(content) == {"screw": path.stat().st_size}
 
 
-def test_a_large_bank_is_cut_into_pieces_of_a_mebibyte():
+def test_a_large_bank_is_cut_into_pieces_of_four_mebibytes():
     bank = MemoryBank.merge(
-        [example_bank(rows=5000, dim=160, site="a", category=name, dtype=torch.float32) for name in ("nut", "screw")]
+        [example_bank(rows=20_000, dim=160, site="a", category=name, dtype=torch.float32) for name in ("nut", "screw")]
     )
     content = RecordDict(messages.bank_records(bank))
     assert list(content) == [f"bank.{number:06d}" for number in range(8)]
-    assert [len(content[name]["data"]) == 1 << 20 for name in content] == [True, True, True, False] * 2
+    assert [len(content[name]["data"]) == 4 << 20 for name in content] == [True, True, True, False] * 2
     assert messages.bank_in(content, source="a").digest == bank.digest
     assert messages.bank_in(RecordDict(messages.bank_records(bank, ["screw"])), source="a").categories == ("screw",)
 
@@ -113,13 +113,13 @@ def test_a_piece_that_is_missing_or_has_no_number_is_noticed(name):
     "piece",
     [
         {"category": "screw", "data": b""},
-        {"category": "screw", "data": bytes((1 << 20) + 1)},
+        {"category": "screw", "data": bytes((4 << 20) + 1)},
         {"category": "screw", "data": "text"},
         {"category": b"screw", "data": b"x"},
     ],
 )
 def test_a_piece_that_is_none_is_refused(piece):
-    with pytest.raises(BankError, match="piece 0 of a bank must name a category and hold 1 to 1048576 bytes"):
+    with pytest.raises(BankError, match="piece 0 of a bank must name a category and hold 1 to 4194304 bytes"):
         messages.bank_in(RecordDict({"bank.000000": ConfigRecord(piece)}), source="site 'a'")
 
 
