@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
+from anomalib_federated.bank.content import stored_of
 from anomalib_federated.bank.memory_bank import MemoryBank
 
 
@@ -15,10 +16,10 @@ def describe(bank: MemoryBank) -> dict[str, Any]:
         bank: The bank.
 
     Returns:
-        ``digest``, ``bytes``, ``rows``, ``dtype``, ``space``, ``contributions`` (as the classes of these names have
-        them) and ``categories``: per category its ``rows``, the ``coreset`` that chose them, the ``covering_radius``
-        and ``mean_distance`` over the patches that they stand for (``None`` where nobody measured it), both in the full
-        feature space.
+        ``digest``, ``bytes``, ``rows``, ``dtype`` (how the rows are stored: ``int8``, ``float16`` or ``float32``),
+        ``space``, ``contributions`` (as the classes of these names have them) and ``categories``: per category its
+        ``rows``, the ``coreset`` that chose them, the ``covering_radius`` and ``mean_distance`` over the patches that
+        they stand for (``None`` where nobody measured it), both in the full feature space.
 
     Example:
         >>> from anomalib_federated.testing import example_bank
@@ -29,7 +30,7 @@ def describe(bank: MemoryBank) -> dict[str, Any]:
         "digest": bank.digest,
         "bytes": len(bank.to_bytes()),
         "rows": len(bank),
-        "dtype": str(bank.features.dtype).removeprefix("torch."),
+        "dtype": str(stored_of(bank)["features"].dtype).removeprefix("torch."),
         "space": asdict(bank.space),
         "categories": {category: _describe_category(bank.for_category(category)) for category in bank.categories},
         "contributions": [asdict(item) for item in bank.contributions],

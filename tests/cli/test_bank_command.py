@@ -51,6 +51,16 @@ def test_info_prints_all_that_a_bank_tells(
     assert "in the full feature space" in " ".join(text.split())
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float16", "int8"])
+def test_info_tells_how_rows_are_stored(dtype: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    bank = example_bank()
+    path = Agreement(space=bank.space, dtype=dtype).rounded(bank).save(tmp_path / "bank.safetensors")
+    declared = json.loads(path.read_bytes()[8 : 8 + int.from_bytes(path.read_bytes()[:8], "little")])["features"]
+    assert declared["dtype"] == {"float32": "F32", "float16": "F16", "int8": "I8"}[dtype]
+    assert main(["bank", "info", str(path)]) == 0
+    assert f"16 rows of 8 {dtype} features, {path.stat().st_size} bytes" in capsys.readouterr().out
+
+
 def test_info_as_json_is_one_object(files: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["bank", "info", "--json", files[0], files[2]]) == 0
     told = json.loads(capsys.readouterr().out)
