@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Generic, TypeVar
@@ -11,9 +13,16 @@ from flwr.serverapp import Grid
 
 from anomalib_federated import messages
 from anomalib_federated.bank import MemoryBank
+from anomalib_federated.federation.gathering import UNREACHABLE
 from anomalib_federated.messages import MessageError, traffic
 from anomalib_federated.messages.replies import failure_of
 from anomalib_federated.messages.traffic import TrafficBySite
+from anomalib_federated.untrusted import said
+
+logger = logging.getLogger(__name__)
+
+POLL = 3.0
+"""Seconds between two looks at who has answered."""
 
 AnswerT = TypeVar("AnswerT")
 
@@ -55,7 +64,8 @@ def ask_about(
         timeout: Seconds to wait for all answers.
 
     Raises:
-        OSError: If the grid cannot be reached; grids raise errors of their own too.
+        OSError: If the grid cannot be reached to ask; grids raise errors of their own too. Once all are asked, it may
+            be out of reach for a while.
     """
     online = set(grid.get_node_ids())
     questions: dict[str, Message] = {}
@@ -72,15 +82,12 @@ def ask_about(
             records[own] = records.get(own) or messages.bank_records(bank, own)
             content = RecordDict({**records[own], messages.CONFIG: config or ConfigRecord()})
             questions[site] = Message(content, dst_node_id=nodes[site], message_type=kind, ttl=timeout)
-    replies = list(grid.send_and_receive(list(questions.values()), timeout=timeout)) if questions else []
-    by_node = {reply.metadata.src_node_id: reply for reply in replies}
     answers: dict[str, AnswerT] = {}
     total: TrafficBySite = {}
-    for site, question in questions.items():
-        reply = by_node.get(nodes[site])
-        if reply is None:
-            left_out[site] = f"its node {nodes[site]} did not answer within {timeout:g} s"
-        elif failure := failure_of(reply):
+    for site, reply in _replies(grid, questions, timeout=timeout).items():
+        if isinstance(reply, str):
+            left_out[site] = reply
+        elif failure := failure_of(reply, node=nodes[site]):
             left_out[site] = failure
         else:
             try:
@@ -89,8 +96,40 @@ def ask_about(
             except MessageError as error:
                 left_out[site] = str(error)
                 continue
-            traffic.add(total, site, traffic.of_exchange(question.content, reply.content, categories[site]))
+            traffic.add(total, site, traffic.of_exchange(questions[site].content, reply.content, categories[site]))
     return Answers(of=answers, left_out=dict(sorted(left_out.items())), traffic=total)
+
+
+def _replies(grid: Grid, questions: Mapping[str, Message], *, timeout: float) -> dict[str, Message | str]:
+    """Ask all at once, then fetch one by one: per site its reply, or why there is none."""
+    until = time.monotonic() + timeout
+    ids = list(grid.push_messages(list(questions.values()))) if questions else []
+    waiting = {site: number for site, number in zip(questions, ids, strict=False) if number}
+    found: dict[str, Message | str] = dict.fromkeys(questions, "the message to it could not be delivered")
+    for site in waiting:
+        found[site] = f"its node {questions[site].metadata.dst_node_id} did not answer within {timeout:g} s"
+    while waiting:
+        for site in list(waiting):
+            if (reply := _fetch(grid, waiting[site], site)) is not None:
+                found[site] = reply
+                del waiting[site]
+        if (left := until - time.monotonic()) <= 0:
+            break
+        if waiting:
+            time.sleep(min(POLL, left))
+    return found
+
+
+def _fetch(grid: Grid, number: str, site: str) -> Message | str | None:
+    """A reply, or why there will be none; ``None`` if it has not come yet."""
+    try:
+        return next(iter(grid.pull_messages([number])), None)
+    except UNREACHABLE as error:
+        logger.warning("The answer of site %s cannot be fetched now: %s", site, error)
+        return None
+    except Exception as error:  # what a node sent may be anything
+        logger.debug("The answer of site %s cannot be taken apart.", site, exc_info=True)
+        return f"its answer cannot be taken apart: {said(str(error))}"
 
 
 def _check_speaker(reply: Message, site: str) -> None:

@@ -221,7 +221,7 @@ class Gathering:
 
     def _read(self, node: AskedNode, reply: Message) -> SiteBank | None:
         """The bank in a reply; who sent it is known by the message, since its own words are the node's."""
-        if failure := failure_of(reply):
+        if failure := failure_of(reply, node=node.id):
             self._put_off("failed", node, failure)
             return None
         try:

@@ -61,7 +61,7 @@ class BankStrategy(Strategy):
         """Forget the federation before; :meth:`configure_train` calls this in its first round."""
         self.measured: Measured | None = None
         self.traffic: TrafficBySite = {}
-        self._asked: dict[int, RecordDict] = {}  # per node id
+        self._asked: dict[int, Message] = {}  # per node id
         self._registered: dict[int, str] = {}  # name per node id, of nodes that the operator named
         self._sites: dict[int, str] = {}  # per node id
         self._held: dict[str, set[str]] = {}  # categories per site
@@ -211,8 +211,9 @@ class BankStrategy(Strategy):
 
     def _count(self, site: str, reply: Message, categories: Collection[str]) -> None:
         """Add up what a question and its answer cost."""
-        question = self._asked.get(reply.metadata.src_node_id, RecordDict())
-        traffic.add(self.traffic, site, traffic.of_exchange(question, reply.content, categories))
+        question = self._asked.get(reply.metadata.src_node_id)
+        content = question.content if question else RecordDict()
+        traffic.add(self.traffic, site, traffic.of_exchange(content, reply.content, categories))
 
     def _to_all_nodes(self, kind: str, config: ConfigRecord, grid: Grid) -> list[Message]:
         """The same message to every node that is connected."""
@@ -240,20 +241,28 @@ class BankStrategy(Strategy):
 
     def _ask(self, kind: str, contents: Mapping[int, RecordDict]) -> list[Message]:
         """Messages, noted so that the replies can be held against them."""
-        self._asked = dict(contents)
-        return [Message(content, dst_node_id=node, message_type=kind) for node, content in contents.items()]
+        self._asked = {
+            node: Message(content, dst_node_id=node, message_type=kind) for node, content in contents.items()
+        }
+        return list(self._asked.values())
 
     def _by_site(self, answers: Iterable[Message]) -> list[tuple[str, Message]]:
         """Replies with their site's name, in the order of names: arrival order must not matter."""
-        answers, named = list(answers), []
+        answers = list(answers)
+        for reply in answers:
+            if failure := failure_of(reply, node=self._node_of(reply)):
+                raise FederationError(failure)
         if silent := sorted(set(self._asked) - {reply.metadata.src_node_id for reply in answers}):
             msg = f"{len(silent)} of {len(self._asked)} nodes did not answer in time: {', '.join(map(str, silent))}."
             raise FederationError(msg)
-        for reply in answers:
-            if failure := failure_of(reply):
-                raise FederationError(failure)
-            named.append((self._site_of(reply), reply))
+        named = [(self._site_of(reply), reply) for reply in answers]
         return sorted(named, key=lambda pair: pair[0])
+
+    def _node_of(self, reply: Message) -> int:
+        """The node that was asked: where the SuperLink answers for one that went offline, the question says which."""
+        sender, answered = reply.metadata.src_node_id, reply.metadata.reply_to_message_id
+        numbers = {question.metadata.message_id: node for node, question in self._asked.items()}
+        return numbers.get(answered, sender) if answered else sender  # in one process, messages have no number
 
     def _site_of(self, reply: Message) -> str:
         """The site that a node speaks for: in all rounds the same, and of the name under which it is registered."""

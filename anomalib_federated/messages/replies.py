@@ -37,13 +37,18 @@ class SiteBank:
     bytes: dict[str, int]
 
 
-def failure_of(reply: Message) -> str:
-    """Why a node did not answer, in one printable sentence; empty if it did."""
+def failure_of(reply: Message, *, node: int) -> str:
+    """Why a node did not answer, in one printable sentence; empty if it did.
+
+    Args:
+        reply: What came. The SuperLink answers for a node that went offline, so the sender says nothing of the node.
+        node: Id of the node that was asked.
+    """
     if not reply.has_error():
         return ""
     # A node's words may hold escape codes.
     reason = ascii((reply.error.reason or "it does not say why")[:500])[1:-1]
-    return f"Node {reply.metadata.src_node_id} failed: {reason}"
+    return f"Node {node} failed: {reason}"
 
 
 def site_bank(reply: Message, agreement: Agreement) -> SiteBank:

@@ -4,12 +4,14 @@ import re
 from dataclasses import replace
 from types import SimpleNamespace
 
+import httpx
 import pytest
 import torch
 from flwr.app import Message, MessageType
+from flwr.server.superlink.linkstate.utils import create_message_error_unavailable_res_message
 
 from anomalib_federated import messages
-from anomalib_federated.federation import InProcessGrid, in_process_grid, measure_global_bank, run_federation
+from anomalib_federated.federation import InProcessGrid, asking, in_process_grid, measure_global_bank, run_federation
 from anomalib_federated_plugins.strategy.federated_coreset import FederatedCoreset
 from tests.federation.pieces import files_in
 
@@ -42,11 +44,15 @@ class FaultyGrid(InProcessGrid):
     def get_node_ids(self):
         return [node for node in super().get_node_ids() if node not in self.offline]
 
-    def send_and_receive(self, messages, *, timeout=None):
+    def push_messages(self, messages):
         messages = list(messages)
         self.asked += messages
-        replies = [self.change(reply) for reply in super().send_and_receive(messages, timeout=timeout)]
-        return [reply for reply in reversed(replies) if reply is not None]
+        return super().push_messages(messages)
+
+    def pull_messages(self, message_ids):
+        pending = [number for number in message_ids if number in self._pending]
+        replies = [self.change(reply) for reply in super().pull_messages(pending)]
+        return [reply for reply in replies if reply is not None]
 
 
 def patches_of(sites, category):
@@ -104,7 +110,7 @@ def altered(node, change):
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        (lambda reply: None if reply.metadata.src_node_id == 2 else reply, "node 2 did not answer within 9 s"),
+        (lambda reply: None if reply.metadata.src_node_id == 2 else reply, "node 2 did not answer within 0.05 s"),
         (altered(2, lambda content: content.pop(messages.RADIUS)), "node 2 has no MetricRecord named 'radius'"),
         (altered(2, lambda content: content[messages.RADIUS].update({"nut": float("nan")})), "reports nan as covering"),
         (altered(2, lambda content: content[messages.RADIUS].update({"b\x1b[2J": 1.0})), r"of 'b\\x1b\[2J'"),
@@ -119,7 +125,7 @@ def altered(node, change):
     ],
 )
 def test_a_bad_answer_leaves_its_site_out(sites, bank, change, reason):
-    measured = measure_global_bank(FaultyGrid(sites, change=change), bank, NODES, timeout=9)
+    measured = measure_global_bank(FaultyGrid(sites, change=change), bank, NODES, timeout=0.05)
     assert list(measured.left_out) == ["south"]
     assert re.search(reason, measured.left_out["south"])
     assert measured.left_out["south"].isprintable()
@@ -132,6 +138,61 @@ def test_a_site_that_fails_leaves_the_others(sites, bank):
     measured = measure_global_bank(FaultyGrid(sites), bank, NODES, timeout=9)
     assert measured.left_out["north"].startswith("Node 1 failed: Site 'north' is set up differently")
     assert measured.by == {"nut": ("south", "west"), "screw": ("south",)}
+
+
+def raises(error):
+    def fail(reply):
+        if reply.metadata.src_node_id == 2:
+            raise error
+        return reply
+
+    return fail
+
+
+def test_an_answer_that_cannot_be_taken_apart_leaves_its_site_out(sites, bank):
+    grid = FaultyGrid(sites, change=raises(ValueError("no such \x1b object")))
+    measured = measure_global_bank(grid, bank, NODES, timeout=9)
+    assert measured.left_out == {"south": r"its answer cannot be taken apart: no such \x1b object"}
+    assert measured.by == {"nut": ("west",), "screw": ("north",)}
+
+
+@pytest.mark.parametrize("error", [httpx.ReadError("reset"), OSError("no route")])
+def test_an_answer_is_fetched_again_when_the_superlink_was_out_of_reach(sites, bank, error, monkeypatch):
+    monkeypatch.setattr(asking, "POLL", 0.01)
+    failing = [error, error]
+
+    class Unsteady(FaultyGrid):
+        def pull_messages(self, message_ids):
+            if failing:
+                raise failing.pop()
+            return super().pull_messages(message_ids)
+
+    measured = measure_global_bank(Unsteady(sites), bank, NODES, timeout=9)
+    assert measured.left_out == {}
+    assert not failing
+
+
+@pytest.mark.parametrize("ids", [[], [None, "1", "2"]])
+def test_a_question_that_is_not_delivered_leaves_its_site_out(sites, bank, ids):
+    class Lossy(FaultyGrid):
+        def push_messages(self, messages):
+            messages = list(messages)
+            super().push_messages(messages[len(messages) - len(ids[1:]) :])
+            return ids
+
+    measured = measure_global_bank(Lossy(sites), bank, NODES, timeout=9)
+    lost = ["north", "south", "west"][: 1 if ids else 3]
+    assert measured.left_out == dict.fromkeys(lost, "the message to it could not be delivered")
+
+
+def test_where_flower_answers_in_a_nodes_place_the_node_that_was_asked_is_named(sites, bank):
+    def gone(reply):
+        if reply.metadata.src_node_id != 2:
+            return reply
+        return create_message_error_unavailable_res_message(reply.metadata, "node_unavail")
+
+    measured = measure_global_bank(FaultyGrid(sites, change=gone), bank, NODES, timeout=9)
+    assert measured.left_out["south"].startswith("Node 2 failed: Error: Node Unavailable")
 
 
 def test_two_sites_cannot_speak_through_one_node(sites, bank):
