@@ -26,6 +26,7 @@ class Collected:
     Attributes:
         sites: Names of the sites whose bank is in the folder, sorted; those of earlier runs included.
         missing: Per expected site that is not in, why.
+        kept: Per site of which a new bank was wanted, but the one before is still in, why.
         strangers: Per node that stands for no site that is known, why there is no bank of it.
         received: Per site that sent a bank in this collection, and category, the bytes of bank that came.
         asked: Per site that sent a bank in this collection, how often its node was asked.
@@ -34,6 +35,7 @@ class Collected:
 
     sites: tuple[str, ...]
     missing: Mapping[str, str]
+    kept: Mapping[str, str]
     strangers: Mapping[int, str]
     received: Mapping[str, Mapping[str, int]]
     asked: Mapping[str, int]
@@ -56,7 +58,7 @@ def collect(
     Args:
         grid: Reaches the sites.
         folder: The federation's folder; its agreement is what the sites are asked for. Sites whose bank is in are not
-            asked again.
+            asked again, unless the plan says so.
         plan: How long to wait for whom.
         clock: Tells the time in seconds, from any start.
         sleep: Waits as many seconds.
@@ -93,6 +95,7 @@ def collect(
     collected = Collected(
         sites=gathering.sites,
         missing=gathering.note_missing(),
+        kept=gathering.note_kept(),
         strangers=gathering.strangers(),
         received=gathering.received,
         asked=gathering.asked,

@@ -16,6 +16,8 @@ class CollectionPlan:
     Attributes:
         sites: Names of the sites to wait for; nobody else is let in. Empty lets every site in, and waits until the
             deadline.
+        renew: Names of those of them that are asked for a new bank, and waited for, though theirs is in; it stays in
+            force until the new one is.
         deadline: Seconds after which the collection ends; counted anew when the server is started again.
         quorum: Banks that must be in by then, those of earlier runs included.
         attempts: How often a node is asked that fails, or sends what is refused. A node that comes back online is asked
@@ -34,6 +36,7 @@ class CollectionPlan:
     """
 
     sites: tuple[str, ...] = ()
+    renew: tuple[str, ...] = ()
     deadline: float = 24 * 3600
     quorum: int = 1
     attempts: int = 5
@@ -43,11 +46,11 @@ class CollectionPlan:
     def __post_init__(self) -> None:
         most = len(self.sites) or math.inf
         limit = f"from 1 to the {most} sites expected" if self.sites else "of at least 1"
-        distinct = len(set(self.sites)) == len(self.sites)
         checks = {
-            "sites": (
-                isinstance(self.sites, tuple) and distinct and _are_names(self.sites),
-                "names of sites, none twice",
+            "sites": (_are_names(self.sites), "names of sites, none twice"),
+            "renew": (
+                _are_names(self.renew) and (not self.sites or set(self.renew) <= set(self.sites)),
+                "names of sites that are expected, none twice",
             ),
             "deadline": (_is_seconds(self.deadline), "seconds above 0"),
             "quorum": (_is_whole(self.quorum) and self.quorum <= most, f"a whole number {limit}"),
@@ -61,13 +64,15 @@ class CollectionPlan:
                 raise ValueError(msg)
 
 
-def _are_names(values: tuple[object, ...]) -> bool:
+def _are_names(values: object) -> bool:
+    if not isinstance(values, tuple):
+        return False
     try:
         for value in values:
             check_name("site", value)
     except BankError:
         return False
-    return True
+    return len(set(values)) == len(values)
 
 
 def _is_seconds(value: object) -> bool:

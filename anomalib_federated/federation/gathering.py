@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 
 import httpx
@@ -63,7 +63,7 @@ class Gathering:
         self.clock, self.deadline = clock, deadline
         self.received: dict[str, dict[str, int]] = {}
         self.asked: dict[str, int] = {}
-        self._claims = SiteClaims(plan.sites)
+        self._claims = SiteClaims(plan.sites, renew=plan.renew)
         self._nodes: dict[int, AskedNode] = {}
         self._lock = threading.Lock()  # held while anything here or the folder changes, never during a call to the grid
         self._looking = False
@@ -83,7 +83,8 @@ class Gathering:
     @property
     def complete(self) -> bool:
         """Whether nobody is left to wait for."""
-        return bool(self.plan.sites) and set(self.plan.sites) <= set(self.sites)
+        with self._lock:
+            return bool(self.plan.sites) and set(self.plan.sites) <= set(self._claims.sites) and not self._claims.due
 
     def steps(self) -> Iterator[Callable[[], None]]:
         """All that can be done now: see who is online, ask who is to be asked, take in who has answered."""
@@ -101,15 +102,26 @@ class Gathering:
     def note_missing(self) -> dict[str, str]:
         """Note the expected sites that are not in, and why."""
         with self._lock:
-            said = {node.site: node.reason for node in self._nodes.values()}
-            absent = sorted(set(self.plan.sites) - set(self._claims.sites))
-            missing = {site: said.get(site, "No node that was online spoke for it.") for site in absent}
+            missing = self._reasons(sorted(set(self.plan.sites) - set(self._claims.sites)))
             statuses = self.folder.statuses()
             for site, why in missing.items():
                 logger.warning("%s is missing: %s", site, why)
                 if site not in statuses or statuses[site].state in {"expected", "asked", "left"}:  # else it says more
                     self._note("missing", site=site, reason=why)
             return missing
+
+    def note_kept(self) -> dict[str, str]:
+        """Note the sites of which a new bank was wanted and has not come, and why; what is in stays in force."""
+        with self._lock:
+            kept = self._reasons(self._claims.due)
+            for site, why in kept.items():
+                logger.warning("%s keeps the bank that it sent before: %s", site, why)
+                self._note("missing", site=site, reason=why)
+            return kept
+
+    def _reasons(self, sites: Iterable[str]) -> dict[str, str]:
+        said = {node.site: node.reason for node in self._nodes.values()}
+        return {site: said.get(site, "No node that was online spoke for it.") for site in sites}
 
     def strangers(self) -> dict[int, str]:
         """Per node that stands for no site that is known, why there is no bank of it."""
@@ -150,6 +162,7 @@ class Gathering:
     def _welcome(self, node: AskedNode) -> None:
         """A node that comes (back) online has all its attempts: it may have been mended."""
         node.online, node.asked = True, 0
+        node.site = node.site or self._claims.site_of(node.id)
         if node.name:
             try:
                 self._claims.check_registered(node.name)

@@ -6,6 +6,7 @@ A node says its site's name itself, so the name alone proves nothing. The rules,
 2. Where the plan names the sites, nobody speaks for another one. Who was removed from the folder does not come back.
 3. A bank that is in is replaced only by the node that sent it, or, if that node is registered under no name, by the
    node that is registered under the site's. Anybody else is refused: otherwise any node could take a site's place.
+4. Where the operator wants a new bank of a site, the node registered under its name may replace any, a file too.
 
 Without names the first node that speaks for a site is believed; register the nodes by name to close that gap.
 """
@@ -28,6 +29,7 @@ class SiteClaims:
 
     Args:
         expected: Names of the sites that may take part; empty for any.
+        renew: Names of the sites of which a new bank is wanted.
 
     Example:
         >>> claims = SiteClaims(["plant-a", "plant-b"])
@@ -38,10 +40,11 @@ class SiteClaims:
         anomalib_federated.federation.site_claims.ClaimError: Node 8 is registered as 'plant-a', but speaks for site ...
     """
 
-    def __init__(self, expected: Collection[str]) -> None:
+    def __init__(self, expected: Collection[str], *, renew: Collection[str] = ()) -> None:
         self._expected = frozenset(expected)
+        self._due = set(renew)
         self._statuses: Mapping[str, SiteStatus] = {}
-        self._holders: set[int | None] = set()
+        self._holders: dict[int | None, str] = {}
         self._registered: set[tuple[str, int]] = set()
 
     @property
@@ -49,10 +52,19 @@ class SiteClaims:
         """Names of the sites whose bank is in, sorted."""
         return tuple(sorted(site for site, status in self._statuses.items() if status.bank))
 
+    @property
+    def due(self) -> tuple[str, ...]:
+        """Names of the sites whose bank is in, but of which a new one is wanted that has not come yet; sorted."""
+        return tuple(sorted(self._due & set(self.sites)))
+
+    def site_of(self, node: int) -> str:
+        """The site whose bank this node sent; empty if it sent none that is in."""
+        return self._holders.get(node, "")
+
     def update(self, statuses: Mapping[str, SiteStatus]) -> None:
         """Note where the sites stand in the federation's folder."""
         self._statuses = statuses
-        self._holders = {status.node for status in statuses.values() if status.bank}
+        self._holders = {status.node: site for site, status in statuses.items() if status.bank}
 
     def check_registered(self, name: str) -> None:
         """Refuse a node by its registered name, before it is asked anything.
@@ -69,10 +81,9 @@ class SiteClaims:
 
     def settled(self, *, node: int, name: str) -> bool:
         """Whether there is nothing to ask this node for: its bank is in, or its site's came as a file."""
-        if name:
-            status = self._statuses.get(name)
-            return status is not None and status.bank is not None and status.node in {node, None}
-        return node in self._holders
+        site = name or self._holders.get(node, "")
+        status = self._statuses.get(site)
+        return site not in self._due and status is not None and bool(status.bank) and status.node in {node, None}
 
     def check(self, site: str, *, node: int, name: str) -> None:
         """Refuse a node that speaks for a site which is not its own.
@@ -94,6 +105,8 @@ class SiteClaims:
         status = self._statuses.get(site)
         if status is None or status.bank is None or status.node == node:
             return
+        if name and site in self._due:
+            return
         if name and status.node is not None and (site, status.node) not in self._registered:
             return
         origin = "as a file" if status.node is None else f"from node {status.node}"
@@ -105,6 +118,7 @@ class SiteClaims:
 
     def grant(self, site: str, *, node: int, name: str) -> None:
         """Note that a node's claim was checked and its bank taken in."""
+        self._due.discard(site)
         if name:
             self._registered.add((site, node))
 

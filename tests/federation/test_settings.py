@@ -38,6 +38,12 @@ def test_the_federation_file_that_is_shipped():
     assert settings.make_strategy().coreset.budget.most == 10_000
     assert settings.plan().sites == settings.sites == ("plant-a", "plant-b", "plant-c")
     assert settings.plan().quorum == 2
+    assert settings.plan().renew == ()
+
+
+def test_sites_whose_bank_is_to_be_renewed(tmp_path):
+    settings = FederationSettings.read(changed("federation.yaml", tmp_path, renew=["plant-c"]))
+    assert settings.plan().renew == ("plant-c",)
 
 
 @pytest.mark.parametrize(
@@ -65,6 +71,8 @@ def test_a_mistake_in_site_yaml_is_named(values, named, tmp_path):
     [
         ({"sites": "left out"}, "sites"),
         ({"sites": ["plant-a", "plant-a"]}, "sites"),
+        ({"renew": ["plant-x"]}, "renew"),
+        ({"renew": ["plant-a", "plant-a"]}, "renew"),
         ({"output": "left out"}, "output"),
         ({"rounds": 2}, "rounds"),
         ({"dtype": "float64"}, "dtype"),

@@ -28,6 +28,8 @@ class FederationSettings:
     Attributes:
         model: The detector: its feature space, coreset and budget are what the sites agree on.
         sites: Names of the sites that are expected.
+        renew: Names of those that are asked for a new bank though theirs is in. A strategy of several rounds asks all
+            of them in each run.
         output: The federation folder.
         site_coreset: The coreset plugin of the sites; ``None`` takes the detector's.
         site_budget: Rows per category that a site sends; ``None`` takes the detector's budget.
@@ -44,6 +46,7 @@ class FederationSettings:
 
     model: FederatedPatchcore
     sites: tuple[str, ...]
+    renew: tuple[str, ...]
     output: Path
     site_coreset: str | dict[str, Any] | None
     site_budget: BudgetLike | None
@@ -69,7 +72,7 @@ class FederationSettings:
         """
         with named(Path(path)):
             values = vars(read_settings(Path(path), _parser()))
-            settings = cls(**{**values, "sites": tuple(values["sites"])})
+            settings = cls(**{**values, "sites": tuple(values["sites"]), "renew": tuple(values["renew"])})
             settings._check()  # mistakes come to light before anybody is asked
         return settings
 
@@ -90,6 +93,7 @@ class FederationSettings:
         """How long to wait for whom."""
         return CollectionPlan(
             sites=self.sites,
+            renew=self.renew,
             deadline=self.deadline,
             quorum=len(self.sites) if self.quorum is None else self.quorum,
             attempts=self.attempts,
@@ -107,6 +111,7 @@ def _parser() -> ArgumentParser:
     parser = settings_parser()
     parser.add_subclass_arguments(FederatedPatchcore, "model", required=True)
     parser.add_argument("--sites", type=list[str], required=True)
+    parser.add_argument("--renew", type=list[str], default=[])
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--site_coreset", type=PLUGIN | None, default=None)
     parser.add_argument("--site_budget", type=int | float | dict[str, int | float] | None, default=None)
