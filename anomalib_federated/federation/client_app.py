@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from typing import TypeAlias
 
 from flwr.app import ConfigRecord, Context, Message, MetricRecord, RecordDict
@@ -93,12 +92,7 @@ def _answer_metrics(app: ClientApp, site_of: SiteOf, score: ScorePictures) -> No
         bank = messages.bank_in(message.content, source="the server")
         rule = image_score_of(messages.record(message, messages.CONFIG, ConfigRecord), source="the server")
         site = site_of(context, bank.space)
-        covering = site.covering(bank)
-        scores = {
-            category: replace(found, radius=covering[category].radius if category in covering else None)
-            for category, found in score(site, bank, rule).items()
-        }
-        return _reply(message, site, to_records(scores))
+        return _reply(message, site, to_records(score(site, bank, rule)))
 
 
 def _reply(message: Message, site: Site, records: Mapping[str, ConfigRecord | MetricRecord]) -> Message:

@@ -25,7 +25,6 @@ LEAST_PICTURES = 5
 Count: TypeAlias = Annotated[int, Field(strict=True, ge=0, lt=1 << 40)]
 Share: TypeAlias = Annotated[float, Field(strict=True, ge=0, le=1, allow_inf_nan=False)]
 SharesAtLimits: TypeAlias = Annotated[tuple[Share, ...], Field(min_length=len(FPR_LIMITS), max_length=len(FPR_LIMITS))]
-Distance: TypeAlias = Annotated[float, Field(strict=True, ge=0, allow_inf_nan=False)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +37,6 @@ class SiteScores:
         auroc: Area under the ROC curve of picture scores.
         average_precision: Area under their precision-recall curve, by steps.
         auc_spro: AUC-sPRO at each of the limits :data:`anomalib_federated.metrics.FPR_LIMITS`, in their order.
-        radius: Largest distance of a *training* patch of the site to its nearest row of the bank.
 
     Raises:
         ValueError: If there is no test picture, or a figure without both good and defective ones.
@@ -49,7 +47,6 @@ class SiteScores:
     auroc: Share | None = None
     average_precision: Share | None = None
     auc_spro: SharesAtLimits | None = None
-    radius: Distance | None = None
 
     def __post_init__(self) -> None:
         if not self.pictures:
@@ -67,7 +64,7 @@ class SiteScores:
         return self.good + self.defective
 
     def figure(self, name: str) -> float | None:
-        """A figure by its name: ``auroc``, ``average_precision``, ``radius``, or ``auc_spro@`` and a limit.
+        """A figure by its name: ``auroc``, ``average_precision``, or ``auc_spro@`` and a limit.
 
         Raises:
             KeyError: If there is no figure of this name.
@@ -80,7 +77,6 @@ class SiteScores:
         return {
             "auroc": self.auroc,
             "average_precision": self.average_precision,
-            "radius": self.radius,
             **{f"auc_spro@{limit}": value for limit, value in zip(FPR_LIMITS, at_limits, strict=True)},
         }[name]
 
@@ -96,7 +92,7 @@ class Spread:
     Attributes:
         mean: Of the sites' figures, weighted by their test pictures. Not the figure of all pictures together: pictures
             of two sites are never ranked against each other.
-        worst: The lowest figure; of ``radius`` the highest.
+        worst: The lowest figure.
         worst_site: Whose that is; of equals the first by name.
         spread: Highest less lowest.
         sites: How many sites tell it.
@@ -140,7 +136,7 @@ class FederatedScores:
         told = {site: value for site, scores in own.items() if (value := scores.figure(figure)) is not None}
         if not told:
             return None
-        worst = (max if figure == "radius" else min)(told, key=lambda site: told[site])
+        worst = min(told, key=lambda site: told[site])
         pictures = sum(own[site].pictures for site in told)
         return Spread(
             mean=sum(value * own[site].pictures for site, value in told.items()) / pictures,

@@ -28,7 +28,7 @@ class ScorePictures(Protocol):
     """What a site calls to score a bank on its test pictures."""
 
     def __call__(self, site: Site, bank: MemoryBank, rule: ImageScore) -> Mapping[str, SiteScores]:
-        """Figures per category of which the site has test pictures and the bank rows; without the covering radius.
+        """Figures per category of which the site has test pictures and the bank rows.
 
         Args:
             site: The site.

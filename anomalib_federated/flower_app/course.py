@@ -151,6 +151,7 @@ def _evaluate(
             traffic.add(total, site, more)
     told = {
         "radius": measured.radius,
+        "radius_of": measured.radius_of,
         "measured_by": measured.by,
         "not_measured_by": measured.left_out,
         "scores": scores.sites,

@@ -33,6 +33,7 @@ class Measured:
         radius: Per category, the largest distance of a patch of these sites to its nearest row.
         patches: Per category, shape ``(k,)``, int64: how many patches of these sites each of its rows is nearest to.
         by: Per category, the sites over whose patches that was measured, sorted.
+        radius_of: Per site and category, the radius over the patches of that site alone.
         left_out: Sites that should have measured but did not, with the reason, sorted by name.
         traffic: Bytes of the question and its answers, if they were counted here.
     """
@@ -40,6 +41,7 @@ class Measured:
     radius: dict[str, float]
     patches: dict[str, Tensor]
     by: dict[str, tuple[str, ...]]
+    radius_of: dict[str, dict[str, float]] = field(default_factory=dict)
     left_out: dict[str, str] = field(default_factory=dict)
     traffic: TrafficBySite = field(default_factory=dict)
 
@@ -71,6 +73,10 @@ class Measured:
                 for name, own in sorted(holders.items())
             },
             by={name: tuple(own) for name, own in sorted(holders.items())},
+            radius_of={
+                site: {category: each.radius for category, each in sorted(told.items())}
+                for site, told in sorted(answers.items())
+            },
             left_out=dict(sorted((left_out or {}).items())),
             traffic=traffic or {},
         )

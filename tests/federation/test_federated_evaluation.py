@@ -81,14 +81,13 @@ def test_each_site_tells_the_figures_of_its_own_pictures(plants):
         "north": ["pipe_staple"], "south": ["tank_screw"], "west": ["tank_screw"],
     }  # fmt: skip
     for site in sites:
-        ((category, found),) = scores.sites[site.name].items()
+        (found,) = scores.sites[site.name].values()
         own = pictures[site.name]
         auroc, precision, auc_spro = expected_figures(model, bank, own)
         assert found.auroc == pytest.approx(auroc, abs=1e-12)
         assert found.average_precision == pytest.approx(precision, abs=1e-12)
         np.testing.assert_allclose(found.auc_spro, auc_spro, atol=1e-5)  # float32, one picture at a time
         assert (found.good, found.defective) == tuple(np.bincount(own.samples["label_index"], minlength=2))
-        assert found.radius == site.covering(bank)[category].radius
     assert 0 < scores.traffic["west"]["tank_screw"].up < 400
 
 
@@ -114,7 +113,6 @@ def test_a_site_with_few_or_only_good_pictures_tells_how_many_it_has(plants):
     assert (west.good, west.defective, west.auroc, west.auc_spro) == (len(good), 0, None, None)
     assert scores.sites["south"] == {}
     assert scores.spread("tank_screw", "auroc") is None
-    assert scores.spread("tank_screw", "radius").worst == west.radius
 
 
 # --- without pictures -----------------------------------------------------------------------------------------------
@@ -148,7 +146,7 @@ def test_what_leaves_a_site_is_declared(sites, bank):
         messages.CONFIG: ConfigRecord({"score": "max", "num_neighbors": 9}),
     })  # fmt: skip
     (reply,) = grid.send_and_receive([Message(content, dst_node_id=2, message_type=METRICS)])
-    assert set(reply.content) == {"site", "good", "defective", "auroc", "average_precision", "auc_spro", "radius"}
+    assert set(reply.content) == {"site", "good", "defective", "auroc", "average_precision", "auc_spro"}
     assert dict(reply.content["site"]) == {"name": "south"}
     for name, record in reply.content.items():
         if name != "site":
@@ -199,8 +197,6 @@ def reply_with(**records):
         ({"auroc": {"nut": 1.5}}, "impossible figure .nut, auroc.: Input should be less than or equal to 1"),
         ({"auroc": {"nut": float("nan")}}, "impossible figure .nut, auroc"),
         ({"auroc": {"nut": [0.5]}}, "impossible figure .nut, auroc"),
-        ({"radius": {"nut": float("inf")}}, "impossible figure .nut, radius"),
-        ({"radius": {"nut": -1.0}}, "impossible figure .nut, radius"),
         ({"auc_spro": {"nut": [0.5] * 4}}, "impossible figure .nut, auc_spro"),
         ({"auc_spro": {"nut": [0.5] * 6}}, "impossible figure .nut, auc_spro"),
         ({"auc_spro": {"nut": [0.5] * 4 + [2.0]}}, "impossible figure .nut, auc_spro"),
@@ -228,10 +224,9 @@ def test_a_missing_record_is_refused():
 
 
 def test_a_spread_is_weighted_by_pictures_and_names_the_worst():
-    values = {"c": (0.9, 10, 10, 1.0), "a": (0.5, 5, 5, 3.0), "b": (0.5, 30, 40, 2.0)}
+    values = {"c": (0.9, 10, 10), "a": (0.5, 5, 5), "b": (0.5, 30, 40)}
     found = {
-        site: {"nut": SiteScores(good=good, defective=bad, auroc=auroc, radius=radius)}
-        for site, (auroc, good, bad, radius) in values.items()
+        site: {"nut": SiteScores(good=good, defective=bad, auroc=auroc)} for site, (auroc, good, bad) in values.items()
     }
     found["d"] = {"nut": SiteScores(good=1, defective=0), "bolt": FULL}
     scores = FederatedScores(sites=found, left_out={}, traffic={})
@@ -239,7 +234,6 @@ def test_a_spread_is_weighted_by_pictures_and_names_the_worst():
     assert spread.mean == pytest.approx((0.9 * 20 + 0.5 * 10 + 0.5 * 70) / 100)
     assert (spread.worst, spread.worst_site, spread.sites) == (0.5, "a", 3)
     assert spread.spread == pytest.approx(0.4)
-    assert (scores.spread("nut", "radius").worst, scores.spread("nut", "radius").worst_site) == (3.0, "a")
     bolts = [scores.spread("bolt", f"auc_spro@{limit}").mean for limit in FPR_LIMITS]
     assert all(low < high for low, high in pairwise(bolts))
     with pytest.raises(KeyError, match="f1"):

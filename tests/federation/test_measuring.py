@@ -66,6 +66,9 @@ def test_measured_by_all_it_is_the_bank_of_the_federation(sites, agreement, bank
     assert measured.applied_to(bank).digest == whole.bank.digest
     assert measured.by == {"nut": ("south", "west"), "screw": ("north", "south")}
     assert measured.left_out == {}
+    assert measured.radius_of == {
+        site.name: {name: found.radius for name, found in site.covering(bank).items()} for site in sites
+    }
 
 
 def test_a_site_that_is_offline_is_left_out_and_named(sites, bank):

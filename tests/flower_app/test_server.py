@@ -62,6 +62,9 @@ def test_what_the_sites_say_of_the_bank_is_kept_beside_it(simulated, federate):
     told = json.loads(federate(*PLANTS).version_path(1).with_name(EVALUATION).read_text())
     expected = simulated("federated_coreset")
     assert told["radius"] == expected.bank.covering_radius
+    assert told["radius_of"] == {
+        plant: {category: expected.bank.covering_radius[category]} for plant, category in PLANTS.items()
+    }
     assert told["measured_by"] == {category: [plant] for plant, category in PLANTS.items()}
     assert told["not_measured_by"] == told["not_scored_by"] == {}
     for plant, category in PLANTS.items():
