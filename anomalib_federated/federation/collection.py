@@ -16,7 +16,14 @@ from anomalib_federated.federation.folder import FederationFolder
 from anomalib_federated.federation.gathering import Gathering
 from anomalib_federated.federation.sweeper import Sweeper
 from anomalib_federated.interfaces.strategy import FederationError
+from anomalib_federated.messages.agreement import Agreement
 from anomalib_federated.progress import progress_bar
+
+UPLOADS = 16
+"""That are waited for at the same time, at most."""
+UPLOADED_BYTES = 256 << 20
+"""That they may have taken of memory, unless two banks have more: the upload of a site that was killed is waited for by
+Flower for minutes, and holds what has come of it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,7 +87,7 @@ def collect(
         raise FederationError(msg)
     began = clock()
     gathering = Gathering(grid, folder, plan, clock=clock, deadline=began + plan.deadline)
-    sweeper = Sweeper(gathering.steps, clock=clock)
+    sweeper = Sweeper(gathering.steps, clock=clock, most=_side_by_side(folder.agreement))
     try:
         with progress_bar("banks of sites", total=len(plan.sites) or plan.quorum) as advance:
             shown = 0
@@ -104,6 +111,11 @@ def collect(
     if len(set(collected.sites) & set(plan.sites or collected.sites)) < plan.quorum:
         raise FederationError(_too_few(collected, folder, plan))
     return collected
+
+
+def _side_by_side(agreement: Agreement) -> int:
+    """Uploads that may be waited for at the same time: of small banks many, of large ones two."""
+    return max(2, min(UPLOADS, UPLOADED_BYTES // agreement.max_bytes))
 
 
 def _too_few(collected: Collected, folder: FederationFolder, plan: CollectionPlan) -> str:

@@ -12,8 +12,6 @@ from collections.abc import Callable, Iterable
 PATIENCE = 10.0
 """Seconds for which a step may hold up the others: until then there is no more than one at a time, and what it takes of
 memory is taken once."""
-MOST = 4
-"""Steps that may be held up side by side; what each takes of memory is taken so often at most."""
 
 
 class Sweeper:
@@ -22,11 +20,15 @@ class Sweeper:
     Args:
         steps: Lists them, at the beginning of each sweep. A step that another thread is still at must do nothing.
         clock: Tells the time in seconds.
+        most: Steps that may be held up side by side, of at least 1: when so many are, nothing goes on.
     """
 
-    def __init__(self, steps: Callable[[], Iterable[Callable[[], None]]], *, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, steps: Callable[[], Iterable[Callable[[], None]]], *, clock: Callable[[], float], most: int
+    ) -> None:
         self._steps = steps
         self._clock = clock
+        self._most = most
         self._lock = threading.Lock()
         self._threads: list[threading.Thread] = []  # those that may be alive; the last one goes through the sweep
         self._number = 0  # of the sweep that goes on; 0 if none is to
@@ -45,7 +47,7 @@ class Sweeper:
             if self._gets_on():
                 return
             self._threads = [thread for thread in self._threads if thread.is_alive()]
-            if len(self._threads) == MOST:
+            if len(self._threads) == self._most:
                 return
             self._number, self._stirred = self._number + 1, self._clock()
             thread = threading.Thread(target=self._run, args=(self._number,), name=f"sweep-{self._number}", daemon=True)

@@ -362,6 +362,18 @@ def test_pulls_that_block_delay_nobody(folder, time, banks):
         assert not thread.is_alive()
 
 
+def test_of_large_banks_two_are_waited_for_side_by_side(tmp_path, folder, time, banks):
+    large = FederationFolder.create(tmp_path / "large", replace(folder.agreement, budget=1.0))
+    grid = Blocking(dict.fromkeys((1, 2, 3, 4)), time=time, blocked={1, 2, 3, 4})
+    with pytest.raises(FederationError, match="0 of the 1 banks"):
+        run(grid, large, replace(PLAN, quorum=1))
+    held = [thread for thread in threading.enumerate() if thread.name in time.held]
+    assert len(held) == 2
+    grid.freed.set()
+    for thread in held:
+        thread.join(10)
+
+
 def test_what_a_blocked_pull_brings_in_time_is_taken_in(folder, time, banks):
     grid = Blocking({1: banks["a"], 2: banks["b"]}, time=time, blocked={1})
 

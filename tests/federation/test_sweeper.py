@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from anomalib_federated.federation.sweeper import MOST, PATIENCE, Sweeper
+from anomalib_federated.federation.sweeper import PATIENCE, Sweeper
 
 SECONDS = 20
 
@@ -16,7 +16,7 @@ class Steps:
         self.now, self.done, self.sweeps = 0.0, [], 0
         self.freed, self.stuck = threading.Event(), threading.Event()
         self.threads = []
-        self.sweeper = Sweeper(self.list, clock=lambda: self.now)
+        self.sweeper = Sweeper(self.list, clock=lambda: self.now, most=2)
 
     def list(self):
         self.sweeps += 1
@@ -78,8 +78,8 @@ def test_no_more_than_some_steps_are_held_up_side_by_side():
         began.release()
         assert freed.wait(SECONDS)
 
-    sweeper = Sweeper(lambda: [block], clock=lambda: now[0])
-    for _ in range(MOST):
+    sweeper = Sweeper(lambda: [block], clock=lambda: now[0], most=3)
+    for _ in range(3):
         sweeper.sweep()
         assert began.acquire(timeout=SECONDS)
         now[0] += PATIENCE
@@ -97,7 +97,7 @@ def test_what_a_step_raises_is_raised_by_the_next_sweep():
         raise SystemExit
 
     threads = []
-    sweeper = Sweeper(lambda: threads.append(threading.current_thread()) or [fail], clock=lambda: 0.0)
+    sweeper = Sweeper(lambda: threads.append(threading.current_thread()) or [fail], clock=lambda: 0.0, most=2)
     sweeper.sweep()
     while not threads:
         pass
