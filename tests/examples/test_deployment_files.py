@@ -2,6 +2,7 @@
 
 import json
 import shlex
+import shutil
 import socket
 import ssl
 import subprocess
@@ -18,6 +19,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import load_ssh_private_key, load_ssh_public_key
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "deployment"
+UNITS = sorted(path.name for path in (EXAMPLE / "systemd").glob("*.service"))
 LOCALHOST = "127.0.0.1"
 
 
@@ -160,14 +162,32 @@ def test_the_gate_passes_no_other_method(gate):
     assert gate.get("/v1/fleet/pull-messages").status_code == 405
 
 
-@pytest.mark.parametrize("unit", sorted(path.name for path in (EXAMPLE / "systemd").glob("*.service")))
-def test_a_unit_names_options_that_its_program_has(unit):
-    text = (EXAMPLE / "systemd" / unit).read_text().replace("\\\n", " ")
+def exec_start(path):
+    text = path.read_text().replace("\\\n", " ")
     (line,) = [line for line in text.splitlines() if line.startswith("ExecStart=")]
-    program, *arguments = shlex.split(line.removeprefix("ExecStart="))
+    return shlex.split(line.removeprefix("ExecStart="))
+
+
+@pytest.mark.parametrize("unit", UNITS)
+def test_a_unit_names_options_that_its_program_has(unit):
+    program, *arguments = exec_start(EXAMPLE / "systemd" / unit)
     name = Path(program).name
     command = [sys.executable, EXAMPLE / arguments[0]] if name == "python" else [Path(sys.executable).with_name(name)]
     known = run_command(*command, "--help").stdout
     for argument in arguments:
         if argument.startswith("--"):
             assert f"{argument} " in known or f"{argument}\n" in known or f"{argument}]" in known, argument
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="there is no systemd here")
+@pytest.mark.parametrize("unit", UNITS)
+def test_systemd_finds_no_fault_with_a_unit(unit, tmp_path):
+    folder = tmp_path / "etc" / "systemd" / "system"
+    folder.mkdir(parents=True)
+    for path in (EXAMPLE / "systemd").glob("*.service"):  # they name each other
+        shutil.copy(path, folder)
+        program = tmp_path / exec_start(path)[0].lstrip("/")
+        program.parent.mkdir(parents=True, exist_ok=True)
+        program.touch(mode=0o755)
+    done = run_command("systemd-analyze", "verify", "--man=no", "--recursive-errors=no", f"--root={tmp_path}", unit)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
