@@ -18,7 +18,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -67,7 +67,7 @@ class Machine:
         }
 
     @contextmanager
-    def running(self, program: str | Path, *arguments: str | Path) -> Iterator[None]:
+    def running(self, program: str | Path, *arguments: str | Path) -> Iterator[subprocess.Popen[bytes]]:
         """Run a program in a process group of its own, and end all of the group afterwards."""
         with self._log(program).open("ab") as log:
             process = subprocess.Popen(
@@ -75,7 +75,7 @@ class Machine:
                 stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
             )  # fmt: skip
         try:
-            yield
+            yield process
         finally:
             with suppress(ProcessLookupError, subprocess.TimeoutExpired):
                 os.killpg(process.pid, signal.SIGTERM)
@@ -162,43 +162,61 @@ def set_up_plant(folder: Path, name: str, category: str, *, scale: float, images
 
 def start_centre(centre: Machine, running: ExitStack, *, port: int, gate: int) -> None:
     """The SuperLink, the SuperExec that runs the server app beside it, and the gate for the plants."""
-    pki = centre.folder / "pki"
-    secret = ("--superexec-auth-secret-file", pki / "superexec.secret")
-    running.enter_context(
-        centre.running(
-            "flower-superlink", "--host", LOCALHOST, "--port", str(port), "--isolation", "process",
-            "--ssl-ca-certfile", pki / "ca.crt", "--ssl-certfile", pki / "server.crt",
-            "--ssl-keyfile", pki / "server.key", "--enable-supernode-auth",
-            "--database", centre.folder / "state.db", "--disable-runtime-dependency-installation", *secret,
-        )
-    )  # fmt: skip
+    running.enter_context(superlink(centre, port=port))
     wait_for(port)
-    running.enter_context(
-        centre.running(
-            "flower-superexec", "--runtime-api-address", f"{LOCALHOST}:{port}", "--root-certificates", pki / "ca.crt",
-            *secret,
-        )
-    )  # fmt: skip
-    running.enter_context(
-        centre.running(
-            GATE, "--host", LOCALHOST, "--port", str(gate), "--superlink", f"{LOCALHOST}:{port}",
-            "--ca", pki / "ca.crt", "--certificate", pki / "server.crt", "--key", pki / "server.key",
-        )
-    )  # fmt: skip
+    running.enter_context(superexec(centre, port=port))
+    running.enter_context(gate_before(centre, link=port, port=gate))
     wait_for(gate)
 
 
 def join(plant: Machine, centre: Machine, running: ExitStack, *, port: int) -> None:
     """Register a plant's key at the centre, and start its SuperNode."""
+    register(plant, centre)
+    running.enter_context(supernode(plant, port=port, ca=centre.folder / "pki" / "ca.crt"))
+
+
+def superlink(centre: Machine, *, port: int) -> AbstractContextManager[subprocess.Popen[bytes]]:
+    """The hub of the federation, for the centre alone."""
+    pki = centre.folder / "pki"
+    return centre.running(
+        "flower-superlink", "--host", LOCALHOST, "--port", str(port), "--isolation", "process",
+        "--ssl-ca-certfile", pki / "ca.crt", "--ssl-certfile", pki / "server.crt",
+        "--ssl-keyfile", pki / "server.key", "--superexec-auth-secret-file", pki / "superexec.secret",
+        "--enable-supernode-auth", "--database", centre.folder / "state.db",
+        "--disable-runtime-dependency-installation",
+    )  # fmt: skip
+
+
+def superexec(centre: Machine, *, port: int) -> AbstractContextManager[subprocess.Popen[bytes]]:
+    """What starts the server app."""
+    pki = centre.folder / "pki"
+    return centre.running(
+        "flower-superexec", "--runtime-api-address", f"{LOCALHOST}:{port}", "--root-certificates", pki / "ca.crt",
+        "--superexec-auth-secret-file", pki / "superexec.secret",
+    )  # fmt: skip
+
+
+def gate_before(centre: Machine, *, link: int, port: int) -> AbstractContextManager[subprocess.Popen[bytes]]:
+    """What plants reach of the SuperLink."""
+    pki = centre.folder / "pki"
+    return centre.running(
+        GATE, "--host", LOCALHOST, "--port", str(port), "--superlink", f"{LOCALHOST}:{link}",
+        "--ca", pki / "ca.crt", "--certificate", pki / "server.crt", "--key", pki / "server.key",
+    )  # fmt: skip
+
+
+def register(plant: Machine, centre: Machine) -> None:
+    """Make a plant's key known at the centre, under the plant's name."""
     public = plant.folder / "pki" / f"{plant.name}.pub"
     centre.call("flwr", "supernode", "register", public, CENTRE, "--name", plant.name)
-    running.enter_context(
-        plant.running(
-            "flower-supernode", "--superlink", f"{LOCALHOST}:{port}", "--port", str(free_port()),
-            "--root-certificates", centre.folder / "pki" / "ca.crt",
-            "--auth-supernode-private-key", plant.folder / "pki" / f"{plant.name}.key",
-            "--node-config", f'config="{plant.folder / "site.yaml"}"',
-        )
+
+
+def supernode(plant: Machine, *, port: int, ca: Path) -> AbstractContextManager[subprocess.Popen[bytes]]:
+    """What asks at the gate for questions to the plant, and answers them."""
+    return plant.running(
+        "flower-supernode", "--superlink", f"{LOCALHOST}:{port}", "--port", str(free_port()),
+        "--root-certificates", ca, "--auth-supernode-private-key", plant.folder / "pki" / f"{plant.name}.key",
+        "--node-config", f'config="{plant.folder / "site.yaml"}"',
     )  # fmt: skip
 
 
