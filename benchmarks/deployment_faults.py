@@ -36,6 +36,8 @@ HOSTILE_APP = Path(__file__).with_name("hostile_app")
 PICTURES = Pictures(more={C: 20})
 UPLOADED = 8_000_000
 """Bytes that a SuperNode has written when it is killed in its upload; the bank has more than twice as many."""
+LONG = 600.0
+"""Seconds for which a federation collects that is to end before, when all banks are in."""
 LONGER = 150.0
 """Seconds beyond its deadline after which a run counts as hanging: it has to start first, and to measure afterwards."""
 SMALL_DISK = "350k"
@@ -47,7 +49,7 @@ def client_raises(deployment: Deployment) -> list[Outcome]:
     pictures = deployment.machines[A].folder / "pictures"
     away = pictures.rename(pictures.with_name("away"))
     deployment.join(*PLANTS)
-    run = deployment.submit(deployment.federation(deadline=150, backoff=15))
+    run = deployment.submit(deployment.federation(deadline=LONG, backoff=15))
     told = failure_of(deployment, run, A)
     away.rename(pictures)
     return [outcome(deployment, run, "a client app raises; later it works", told=told, why="site's log.*LayoutError")]
@@ -56,7 +58,7 @@ def client_raises(deployment: Deployment) -> list[Outcome]:
 def client_killed(deployment: Deployment) -> list[Outcome]:
     """The process that computes a plant's bank is killed while it does."""
     deployment.join(*PLANTS)
-    run = deployment.submit(deployment.federation(deadline=200, backoff=15))
+    run = deployment.submit(deployment.federation(deadline=LONG, backoff=15))
     store = deployment.machines[B].folder / "features"
     deployment.wait(lambda: store.exists() and any(store.iterdir()), 300, "the plant to compute")
     client = deployment.client_app(B)
@@ -77,7 +79,7 @@ def upload_killed(deployment: Deployment) -> list[Outcome]:
         write_yaml(file, yaml.safe_load(file.read_text()) | {"quotas": {"max_rows": 100_000}})
     deployment.join(*PLANTS)
     model = {"image_size": [480, 480], "coreset": "random", "budget": 100_000}
-    run = deployment.submit(deployment.federation(deadline=100, quorum=2, model=model))
+    run = deployment.submit(deployment.federation(deadline=150, quorum=2, model=model))
     deployment.wait(lambda: deployment.bytes_written(C) > UPLOADED, 300, "the upload")
     deployment.kill(C)
     ended = outcome(deployment, run, "SIGKILL of a SuperNode in its upload", missing=C, why="It was asked, but")
@@ -86,7 +88,7 @@ def upload_killed(deployment: Deployment) -> list[Outcome]:
 
 def absent_then_late(deployment: Deployment) -> list[Outcome]:
     """A plant does not appear before the deadline; a later run takes it in."""
-    federation = deployment.federation(deadline=90, quorum=2)
+    federation = deployment.federation(deadline=120, quorum=2)
     deployment.join(A, B)
     run = deployment.submit(federation)
     absent = outcome(deployment, run, "a site never appears, quorum 2 of 3", missing=C, why="No node .* spoke for it")
@@ -98,7 +100,7 @@ def absent_then_late(deployment: Deployment) -> list[Outcome]:
 
 def superlink_killed(deployment: Deployment) -> list[Outcome]:
     """The SuperLink is killed when a first bank is in, and started again."""
-    federation = deployment.federation(deadline=150)
+    federation = deployment.federation(deadline=LONG)
     deployment.join(*PLANTS)
     run = deployment.submit(federation)
     deployment.wait(federation.accepted, 300, "a first bank")
@@ -111,7 +113,7 @@ def superlink_killed(deployment: Deployment) -> list[Outcome]:
 
 def server_app_killed(deployment: Deployment) -> list[Outcome]:
     """The server app is killed when a first bank is in; the federation is submitted again."""
-    federation = deployment.federation(deadline=150)
+    federation = deployment.federation(deadline=LONG)
     deployment.join(*PLANTS)
     first = deployment.submit(federation)
     deployment.wait(federation.accepted, 300, "a first bank")
@@ -127,7 +129,7 @@ def disk_full(deployment: Deployment) -> list[Outcome]:
     """The centre's disk holds two banks; later there is room."""
     with small_disk(deployment.centre.folder / "disk") as disk:
         deployment.join(*PLANTS)
-        run = deployment.submit(deployment.federation(deadline=240, backoff=30, folder=disk / "folder"))
+        run = deployment.submit(deployment.federation(deadline=LONG, backoff=30, folder=disk / "folder"))
         told = failure_of(deployment, run, *PLANTS)
         subprocess.run(["mount", "-o", "remount,size=10m", disk], check=True)
         fault = "the disk is full at the centre; later there is room"
@@ -148,7 +150,7 @@ def small_disk(folder: Path) -> Iterator[Path]:
 def strangers(deployment: Deployment) -> list[Outcome]:
     """Two nodes that must not get in: the centre does not know the one; the other does not know the centre."""
     deployment.join(*PLANTS)
-    run = deployment.submit(deployment.federation(deadline=150))
+    run = deployment.submit(deployment.federation(deadline=LONG))
     unknown, misled = (deployment.add_plant(name, "pipe_clip") for name in ("plant-x", "plant-y"))
     register(misled, deployment.centre)
     make_server([LOCALHOST], folder=misled.folder / "other", days=1)
@@ -175,7 +177,7 @@ def strangers(deployment: Deployment) -> list[Outcome]:
 
 def hostile(deployment: Deployment) -> list[Outcome]:
     """A plant's client app is not ours, and answers whatever it likes; then its true bank comes as a file."""
-    federation = deployment.federation(deadline=600, attempts=100, backoff=1e-9)  # asked again at once
+    federation = deployment.federation(deadline=LONG, attempts=100, backoff=1e-9)  # asked again at once
     agreement = FederationSettings.read(federation.settings).agreement()
     own, other = (own_bank(deployment.site_file(plant), agreement.to_json()) for plant in (C, A))
     # Who speaks for another is asked no more, so that comes last.
@@ -183,7 +185,7 @@ def hostile(deployment: Deployment) -> list[Outcome]:
     prepare(answers, deployment.machines[C].folder / "answers")
     deployment.join(*PLANTS)
     run = deployment.submit(federation, app=HOSTILE_APP)
-    deployment.wait(lambda: len(federation.of_site(C)) > 2 * len(answers), 600, "all answers to be refused")
+    deployment.wait(lambda: len(federation.of_site(C)) > 2 * len(answers), LONG, "all answers to be refused")
     before, told = federation.accepted(), [event["reason"] for event in federation.refusals(C)]
     last = deployment.status(federation)[C]
     own.save(deployment.centre.folder / "plant-c.safetensors")

@@ -61,6 +61,7 @@ def main() -> None:
                 found[name] = {
                     strategy: run_and_watch(deployment, federation) for strategy, federation in federations.items()
                 }
+        print(json.dumps({name: found[name]}), file=sys.stderr)
     expected = in_process(deployment, federations)  # the pictures of both deployments are the same
     for parts in found.values():
         for strategy, part in parts.items():

@@ -243,16 +243,22 @@ class Deployment:
         Args:
             federation: Which.
             app: Folder of the Flower app.
+
+        Raises:
+            LoopbackError: If Flower does not take it, or does not start it.
         """
         centre = self.centre
-        told = centre.call("flwr", "run", app, CENTRE, "--format", "json", "-c", f'config="{federation.settings}"')
+        arguments: list[str | Path] = ["run", app, CENTRE, "--format", "json", "-c", f'config="{federation.settings}"']
+        told = json.loads(centre.call("flwr", *arguments))
+        if not told["success"]:  # flwr ends with 0 all the same
+            raise LoopbackError(told["error-message"])
         began = time.time()
-        self.wait(lambda: self._started_by("superexec", "flwr-serverapp"), 60, "the server app")
+        self.wait(lambda: self._started_by("superexec", "flwr-serverapp"), 120, "the server app")
         server_app = self._started_by("superexec", "flwr-serverapp")
         if server_app is None:
             msg = f"The server app ended at once; {centre.logs} says why."
             raise LoopbackError(msg)
-        return Run(federation=federation, number=json.loads(told)["run-id"], server_app=server_app, began=began)
+        return Run(federation=federation, number=told["run-id"], server_app=server_app, began=began)
 
     def status_of_run(self, run: Run) -> str:
         """How Flower says that a run stands."""
