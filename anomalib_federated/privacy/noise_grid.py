@@ -15,6 +15,8 @@ Vectors = npt.NDArray[np.float64]
 LEAST_MULTIPLIER = 2.0**-6
 """Less noise, an epsilon of thousands, promises nothing; and squares of longer vectors would not fit 64 bits."""
 
+LEAST_CLIP = 1e-100
+"""The steps of a smaller one would not be normal numbers."""
 MOST_DIMENSIONS = 1 << 26
 """Of one vector; the slack in ``gaussian`` is for more of them, over many releases."""
 
@@ -45,7 +47,10 @@ class NoiseGrid:
     adders: int = 1
 
     def __post_init__(self) -> None:
-        for name, least in {"clip": 0.0, "multiplier": LEAST_MULTIPLIER * math.sqrt(max(1, self.adders))}.items():
+        for name, least in {
+            "clip": LEAST_CLIP,
+            "multiplier": LEAST_MULTIPLIER * math.sqrt(max(1, self.adders)),
+        }.items():
             value = getattr(self, name)
             if not least < value < math.inf:
                 msg = f"The {name} of the noise is {value!r}; give a finite number above {least:g}."
@@ -100,7 +105,7 @@ class NoiseGrid:
 
     def decode(self, whole: Integers) -> Vectors:
         """Numbers on the grid, or sums of such, in the unit of the clip."""
-        return whole * self.step
+        return np.multiply(whole, self.step, dtype=np.float64)
 
     def lengths(self, vectors: Vectors) -> Vectors:
         """Euclidean length of each vector.
