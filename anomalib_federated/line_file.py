@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar
+
+ParsedT = TypeVar("ParsedT")
 
 
 class LinesLostError(RuntimeError):
@@ -22,18 +25,23 @@ class LineFile:
         >>> path.touch()
         >>> LineFile(path).append(b"first")
         >>> _ = path.write_bytes(path.read_bytes() + b"half a li")
-        >>> LineFile(path).read()
-        [b'first']
+        >>> LineFile(path).read(lambda line, number: (number, line))
+        [(1, b'first')]
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._read = 0  # bytes, all of whole lines
+        self._lines = 0
 
-    def read(self) -> list[bytes]:
-        """The lines that were added since the last call, without their ends.
+    def read(self, parse: Callable[[bytes, int], ParsedT]) -> list[ParsedT]:
+        """The lines that were added since the last call.
 
         A last line without its end is being written, or its writer died: it does not count.
+
+        Args:
+            parse: Reads a line, given without its end and with its number in the file, from 1. What it raises is
+                passed on, and then the same lines come again at the next call.
 
         Raises:
             LinesLostError: If lines have vanished.
@@ -46,8 +54,10 @@ class LineFile:
             file.seek(self._read)
             data = file.read()
         whole = data[: data.rfind(b"\n") + 1]
+        parsed = [parse(line, number) for number, line in enumerate(whole.split(b"\n")[:-1], start=self._lines + 1)]
         self._read += len(whole)
-        return whole.split(b"\n")[:-1]
+        self._lines += len(parsed)
+        return parsed
 
     def append(self, line: bytes) -> None:
         """Add a line, which has no end yet; only one process at a time may.

@@ -138,13 +138,11 @@ class Ledger:
         Raises:
             LedgerError: If the ledger is damaged, of another version, or about another unit.
         """
-        try:
-            header, *lines = LineFile(self._file).read()
-        except (FileNotFoundError, ValueError) as error:
+        lines = LineFile(self._file).read(self._parse) if self._file.is_file() else []
+        if not lines:
             msg = f"{self._file} is gone or empty; restore it from a backup, since what was spent stands nowhere else."
-            raise LedgerError(msg) from error
-        self._check_header(header)
-        return [self._parse(line, number) for number, line in enumerate(lines, start=2)]
+            raise LedgerError(msg)
+        return [entry for entry in lines if entry is not None]
 
     def spent(self) -> dict[str, float]:
         """Per category, the privacy loss of all releases so far.
@@ -220,7 +218,11 @@ class Ledger:
             )
             raise LedgerError(msg)
 
-    def _parse(self, line: bytes, number: int) -> Spending:
+    def _parse(self, line: bytes, number: int) -> Spending | None:
+        """What a line says was spent: the first nothing."""
+        if number == 1:
+            self._check_header(line)
+            return None
         try:
             return _SPENDING.validate_json(line)
         except ValidationError as error:

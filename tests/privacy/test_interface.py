@@ -1,7 +1,6 @@
 """Sums over rounds: sites' sums are the pooled one, a picture is hidden as much as said, whatever a plugin computes."""
 
 import math
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,37 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from anomalib_federated.bank import MemoryBank
-from anomalib_federated.interfaces.privacy import SiteRows, SumPrivacy, check_state
+from anomalib_federated.interfaces.privacy import SiteRows, check_state
 from anomalib_federated.privacy.gaussian import composed, epsilon_of
 from anomalib_federated.privacy.noise import STEPS
 from anomalib_federated.testing import example_bank
 from anomalib_federated.testing.privacy import CHECKS, ConstantNoise, seeded_noise
-
-
-class MeanPrivacy(SumPrivacy):
-    """The mean feature, found in two rounds: the second looks closer around what the first found."""
-
-    name = "mean"
-    shares = (0.25, 0.75)
-    public = ("nothing",)
-
-    def start(self, space):
-        return {"mean": torch.zeros(space.dim), "around": torch.tensor(10.0)}
-
-    def dimensions(self, state):
-        return len(state["mean"]) + 1
-
-    def contribution(self, patches, state):
-        near = (patches.flatten(0, 1).mean(0) - state["mean"]) / state["around"]
-        return torch.cat([near, torch.ones(1)]) / 2
-
-    def learn(self, state, total):
-        near = total[:-1] / total[-1].clamp_min(1e-9)
-        return {"mean": state["mean"] + (near * state["around"]).float(), "around": torch.tensor(2.0)}
-
-    def finish(self, state):
-        bank = example_bank(rows=1, dim=len(state["mean"]))
-        return replace(bank, features=state["mean"][None])
+from tests.privacy.example_sums import MeanPrivacy
 
 
 class Shouting(MeanPrivacy):
@@ -79,7 +53,7 @@ def test_sites_find_what_pooling_finds(noise_by):
     for sites in (1, 6):
         privacy = MeanPrivacy(epsilon=8.0, noise_by=noise_by, honest_sites=sites if noise_by == "honest_sites" else 1)
         parts = pictures(60).split(60 // sites)
-        found = [course(privacy, parts, seed=seed).features - 3.0 for seed in range(20)]
+        found = [course(privacy, parts, seed=seed).features - 3.0 for seed in range(10)]
         errors[sites] = float(torch.cat(found).pow(2).mean().sqrt())
     assert errors[6] == pytest.approx(errors[1], rel=0.3)
 
@@ -124,7 +98,7 @@ def test_what_a_site_sends_hides_its_sum():
     """A million times the noise of rounding: the exact sum is nowhere in what is sent."""
     privacy, state = MeanPrivacy(), MeanPrivacy().start(example_bank().space)
     exact = privacy.release(([each] for each in pictures(5)), state, 0, noise=ConstantNoise(0))
-    sent = [privacy.release(([each] for each in pictures(5)), state, 0, noise=seeded_noise(i)) for i in range(300)]
+    sent = [privacy.release(([each] for each in pictures(5)), state, 0, noise=seeded_noise(i)) for i in range(60)]
     assert np.std(np.array(sent) - exact) == pytest.approx(STEPS, rel=0.1)
 
 
