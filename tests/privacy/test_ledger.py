@@ -1,5 +1,6 @@
 """Spent before sent: nothing that a site gave away is forgotten, and nothing beyond its budget leaves."""
 
+import fcntl
 import json
 import math
 import multiprocessing
@@ -14,7 +15,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from anomalib_federated.line_file import LineFile
 from anomalib_federated.privacy.ledger import LEDGER, BudgetExceededError, Ledger, LedgerError, PrivacyBudget
+from anomalib_federated.sole_writer import LOCK
 from anomalib_federated.testing.privacy import example_report
 
 BUDGET = PrivacyBudget(epsilon=2.0)
@@ -141,6 +144,28 @@ def test_writers_wait_for_each_other(tmp_path):
 
 def _spend_in_a_process(folder):
     return spend_until_refused(Ledger(Path(folder), BUDGET))
+
+
+def test_nobody_writes_between_check_and_entry(ledger, monkeypatch):
+    """The lock is held from the check of the budget to the end of the entry."""
+    held = []
+
+    def noting(wrapped):
+        def run(*arguments):
+            with (ledger.folder / LOCK).open("ab") as file:
+                try:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    held.append(False)
+                except BlockingIOError:
+                    held.append(True)
+            return wrapped(*arguments)
+
+        return run
+
+    monkeypatch.setattr(Ledger, "_check_budget", noting(Ledger._check_budget))
+    monkeypatch.setattr(LineFile, "append", noting(LineFile.append))
+    ledger.spend(ONE, ["screw"], release="one")
+    assert held == [True, True]
 
 
 def test_a_full_disk_refuses_and_keeps_what_was_there(ledger, monkeypatch):
