@@ -24,6 +24,7 @@ from typing import Any, cast
 INTERFACES = {
     "coreset": "anomalib_federated.interfaces.coreset:Coreset",
     "partitioner": "anomalib_federated.interfaces.partitioner:Partitioner",
+    "privacy": "anomalib_federated.interfaces.privacy:Privacy",
     "strategy": "anomalib_federated.interfaces.strategy:BankStrategy",
 }
 """Each kind of plugin and the class that its plugins subclass."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 from anomalib_federated import registry
-from anomalib_federated.testing import coreset, partitioner, strategy
+from anomalib_federated.testing import coreset, partitioner, privacy, strategy
 
 
 class Check(Protocol):
@@ -23,6 +23,7 @@ class Check(Protocol):
 _CHECKS: dict[str, tuple[Check, ...]] = {
     "coreset": coreset.CHECKS,
     "partitioner": partitioner.CHECKS,
+    "privacy": privacy.CHECKS,
     "strategy": strategy.CHECKS,
 }
 

@@ -31,9 +31,9 @@ from anomalib_federated.federation.folder.site_banks import SiteBanks, now
 from anomalib_federated.federation.folder.site_status import SiteStatus
 from anomalib_federated.federation.folder.version import Version
 from anomalib_federated.federation.folder.versions import Versions
-from anomalib_federated.federation.folder.writing import sole_writer
 from anomalib_federated.interfaces.strategy import BankStrategy
 from anomalib_federated.messages.agreement import Agreement
+from anomalib_federated.sole_writer import sole_writer
 from anomalib_federated.untrusted import shown
 
 EVENTS, SITES, VERSIONS = "events.jsonl", "sites", "versions"
