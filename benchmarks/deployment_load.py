@@ -27,7 +27,7 @@ from typing import Any
 
 from circumstances import circumstances
 from fault_outcome import Federation
-from loopback import PLANTS
+from loopback import PLANTS, LoopbackError
 from running_deployment import Deployment, Pictures
 
 from anomalib_federated.federation import simulate
@@ -98,11 +98,13 @@ def run_and_watch(deployment: Deployment, federation: Federation) -> dict[str, A
             peaks[machine][program] = max(peak, peaks[machine].get(program, 0))
         time.sleep(SECONDS_BETWEEN)
     seconds = time.time() - run.began
+    if (ended := deployment.status_of_run(run)) != "finished:completed":
+        msg = f"The run ended as {ended}; 'flwr log', and the logs in {deployment.output / 'logs'}, say why."
+        raise LoopbackError(msg)
     folder = FederationFolder.open(federation.folder)
     bank = folder.version_bank(1)
     told = json.loads(folder.version_path(1).with_name("evaluation.json").read_text())
     return {
-        "run": deployment.status_of_run(run),
         "seconds": round(seconds, 1),
         "peak_bytes": {machine: dict(sorted(programs.items())) for machine, programs in sorted(peaks.items())},
         "bytes": {site: in_all(categories) for site, categories in told["bytes"].items()},

@@ -17,6 +17,7 @@ from typing import Any, Self
 import psutil
 import yaml
 from fault_outcome import Federation
+from living_process import PROGRAMS, lives, peak_bytes_of, program_of
 from loopback import (
     CENTRE,
     PLANTS,
@@ -73,7 +74,7 @@ class Run:
     @property
     def goes_on(self) -> bool:
         """Whether its process lives."""
-        return _lives(self.server_app)
+        return lives(self.server_app)
 
 
 class Deployment:
@@ -180,8 +181,9 @@ class Deployment:
             with suppress(psutil.NoSuchProcess):
                 first = psutil.Process(process.pid)
                 for each in [first, *first.children(recursive=True)]:
-                    if peak := _peak_bytes(each):
-                        yield machine, _program(each), peak
+                    program, peak = program_of(each), peak_bytes_of(each)
+                    if peak and program.startswith(PROGRAMS):
+                        yield machine, program, peak
 
     def log_of(self, plant: str) -> str:
         """What a plant's SuperNode, and the client apps there, have said."""
@@ -284,28 +286,6 @@ class Deployment:
         """The last process of a program that another one started and that lives."""
         with suppress(psutil.NoSuchProcess):
             children = psutil.Process(self._running[name][0].pid).children(recursive=True)
-            found = [child for child in children if _lives(child) and _program(child) == program]
+            found = [child for child in children if lives(child) and program_of(child) == program]
             return max(found, key=lambda child: child.create_time(), default=None)
         return None
-
-
-def _lives(process: psutil.Process) -> bool:
-    with suppress(psutil.NoSuchProcess):
-        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
-    return False
-
-
-def _program(process: psutil.Process) -> str:
-    """The script that a process runs; nothing if it has ended."""
-    with suppress(psutil.NoSuchProcess, psutil.ZombieProcess):
-        words = [Path(word).name for word in process.cmdline()[:2]]
-        return words[-1] if words else ""
-    return ""
-
-
-def _peak_bytes(process: psutil.Process) -> int:
-    """Its high-water mark by the kernel; 0 if it has ended."""
-    with suppress(OSError, StopIteration):
-        lines = Path(f"/proc/{process.pid}/status").read_text().splitlines()
-        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:"))
-    return 0
