@@ -56,7 +56,7 @@ class Machine:
     logs: Path
 
     def environment(self) -> dict[str, str]:
-        """What Flower is told by environment variables: where its files are, and to call nobody; and glibc, to give memory back."""
+        """What Flower is told: where its files are, and to call nobody; and glibc: to give memory back."""
         return os.environ | {
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
             "FLWR_HOME": str(self.folder / "flower"),
