@@ -150,7 +150,10 @@ def _pieces_of(content: RecordDict, *, source: str, max_bytes: int) -> dict[str,
         raise BankError(msg)
     for category, size in bytes_by_category(content).items():
         if size > max_bytes:
-            msg = f"{_label(category, source)} has {size} bytes, more than the {max_bytes} accepted for a memory bank."
+            msg = (
+                f"{_label(category, source)} has {size} bytes, more than the {max_bytes} accepted for a memory bank; "
+                "send no more rows than agreed."
+            )
             raise BankError(msg)
     return dict(sorted(found.items()))
 

@@ -306,8 +306,11 @@ def test_rows_that_follow_each_other_are_not_copied():
     assert MemoryBank.from_bytes(selected.to_bytes(), source="here").digest == selected.digest
 
 
-NAMES = st.text(st.characters(exclude_characters='./\\:*?"<>|'), min_size=1, max_size=20).filter(
-    lambda text: text.isprintable() and text.strip() == text and normalize("NFC", text) == text
+PRINTABLE = st.characters(exclude_categories=("C", "Z"), include_characters=" ", exclude_characters='./\\:*?"<>|')
+NAMES = (
+    st.text(PRINTABLE, min_size=1, max_size=20)
+    .map(lambda text: normalize("NFC", text).strip())
+    .filter(lambda text: text and text.isprintable() and normalize("NFC", text) == text)
 )
 
 
