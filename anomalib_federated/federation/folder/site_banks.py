@@ -98,7 +98,7 @@ class SiteBanks:
     def _has(self, arriving: Event) -> bool:
         """Whether the bank that was being written is the one that is there."""
         try:
-            digest = MemoryBank.load(self._file(str(arriving.site))).digest
+            digest = MemoryBank.open(self._file(str(arriving.site))).digest
         except (BankError, FileNotFoundError):
             return False
         return arriving.bank is not None and digest == arriving.bank.digest
