@@ -16,7 +16,6 @@ from anomalib_federated.federation.folder import FederationFolder
 from anomalib_federated.federation.gathering import Gathering
 from anomalib_federated.federation.sweeper import Sweeper
 from anomalib_federated.interfaces.strategy import FederationError
-from anomalib_federated.messages.agreement import Agreement
 from anomalib_federated.progress import progress_bar
 
 UPLOADS = 16
@@ -24,6 +23,10 @@ UPLOADS = 16
 UPLOADED_BYTES = 256 << 20
 """That they may have taken of memory, unless two banks have more: the upload of a site that was killed is waited for by
 Flower for minutes, and holds what has come of it."""
+PATIENCE, LONGEST_PATIENCE = 10.0, 120.0
+"""Seconds for which an upload is waited for alone: of a bank without rows, and of any."""
+SLOW = 4 << 20
+"""Bytes per second of an upload that is still waited for alone."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,7 +90,8 @@ def collect(
         raise FederationError(msg)
     began = clock()
     gathering = Gathering(grid, folder, plan, clock=clock, deadline=began + plan.deadline)
-    sweeper = Sweeper(gathering.steps, clock=clock, most=_side_by_side(folder.agreement))
+    size = folder.agreement.max_bytes
+    sweeper = Sweeper(gathering.steps, clock=clock, patience=_patience(size), most=_side_by_side(size))
     try:
         with progress_bar("banks of sites", total=len(plan.sites) or plan.quorum) as advance:
             shown = 0
@@ -113,9 +117,14 @@ def collect(
     return collected
 
 
-def _side_by_side(agreement: Agreement) -> int:
+def _patience(size: int) -> float:
+    """Seconds for which the upload of a bank of at most so many bytes is waited for before others go on beside it."""
+    return min(LONGEST_PATIENCE, PATIENCE + size / SLOW)
+
+
+def _side_by_side(size: int) -> int:
     """Uploads that may be waited for at the same time: of small banks many, of large ones two."""
-    return max(2, min(UPLOADS, UPLOADED_BYTES // agreement.max_bytes))
+    return max(2, min(UPLOADS, UPLOADED_BYTES // size))
 
 
 def _too_few(collected: Collected, folder: FederationFolder, plan: CollectionPlan) -> str:

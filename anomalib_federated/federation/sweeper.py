@@ -9,10 +9,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable
 
-PATIENCE = 10.0
-"""Seconds for which a step may hold up the others: until then there is no more than one at a time, and what it takes of
-memory is taken once."""
-
 
 class Sweeper:
     """Does steps in a thread.
@@ -20,14 +16,22 @@ class Sweeper:
     Args:
         steps: Lists them, at the beginning of each sweep. A step that another thread is still at must do nothing.
         clock: Tells the time in seconds.
+        patience: Seconds for which a step may hold up the others: until then there is no more than one at a time, and
+            what it takes of memory is taken once.
         most: Steps that may be held up side by side, of at least 1: when so many are, nothing goes on.
     """
 
     def __init__(
-        self, steps: Callable[[], Iterable[Callable[[], None]]], *, clock: Callable[[], float], most: int
+        self,
+        steps: Callable[[], Iterable[Callable[[], None]]],
+        *,
+        clock: Callable[[], float],
+        patience: float,
+        most: int,
     ) -> None:
         self._steps = steps
         self._clock = clock
+        self._patience = patience
         self._most = most
         self._lock = threading.Lock()
         self._threads: list[threading.Thread] = []  # those that may be alive; the last one goes through the sweep
@@ -72,7 +76,7 @@ class Sweeper:
     def _gets_on(self) -> bool:
         """Whether the last sweep is under way, and not held up."""
         alive = bool(self._threads) and self._threads[-1].is_alive()
-        return alive and self._clock() - self._stirred < PATIENCE
+        return alive and self._clock() - self._stirred < self._patience
 
     def _goes_on(self, number: int) -> bool:
         with self._lock:

@@ -4,9 +4,10 @@ import threading
 
 import pytest
 
-from anomalib_federated.federation.sweeper import PATIENCE, Sweeper
+from anomalib_federated.federation.sweeper import Sweeper
 
 SECONDS = 20
+PATIENCE = 10.0
 
 
 class Steps:
@@ -16,7 +17,7 @@ class Steps:
         self.now, self.done, self.sweeps = 0.0, [], 0
         self.freed, self.stuck = threading.Event(), threading.Event()
         self.threads = []
-        self.sweeper = Sweeper(self.list, clock=lambda: self.now, most=2)
+        self.sweeper = Sweeper(self.list, clock=lambda: self.now, patience=PATIENCE, most=2)
 
     def list(self):
         self.sweeps += 1
@@ -78,7 +79,7 @@ def test_no_more_than_some_steps_are_held_up_side_by_side():
         began.release()
         assert freed.wait(SECONDS)
 
-    sweeper = Sweeper(lambda: [block], clock=lambda: now[0], most=3)
+    sweeper = Sweeper(lambda: [block], clock=lambda: now[0], patience=PATIENCE, most=3)
     for _ in range(3):
         sweeper.sweep()
         assert began.acquire(timeout=SECONDS)
@@ -97,7 +98,9 @@ def test_what_a_step_raises_is_raised_by_the_next_sweep():
         raise SystemExit
 
     threads = []
-    sweeper = Sweeper(lambda: threads.append(threading.current_thread()) or [fail], clock=lambda: 0.0, most=2)
+    sweeper = Sweeper(
+        lambda: threads.append(threading.current_thread()) or [fail], clock=lambda: 0.0, patience=PATIENCE, most=2
+    )
     sweeper.sweep()
     while not threads:
         pass
