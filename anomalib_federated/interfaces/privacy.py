@@ -23,6 +23,7 @@ from torch import Tensor
 from anomalib_federated.bank import FeatureSpace, MemoryBank
 from anomalib_federated.privacy.discrete_gaussian import Integers
 from anomalib_federated.privacy.gaussian import composed, epsilon_of, mu_of, noise_multipliers
+from anomalib_federated.privacy.learnt import Learnt
 from anomalib_federated.privacy.noise import Noise
 from anomalib_federated.privacy.noise_grid import NoiseGrid
 from anomalib_federated.privacy.report import PrivacyReport
@@ -175,8 +176,8 @@ class SumPrivacy(Privacy):
         """
 
     @abstractmethod
-    def finish(self, state: State) -> MemoryBank:
-        """The global bank, after the last round."""
+    def finish(self, state: State) -> Learnt:
+        """What the global bank is made of, after the last round."""
 
     @property
     def multipliers(self) -> tuple[float, ...]:

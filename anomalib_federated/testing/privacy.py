@@ -10,11 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from anomalib_federated.bank import MemoryBank
 from anomalib_federated.interfaces.privacy import BankPrivacy, Privacy, SiteRows, State, SumPrivacy
 from anomalib_federated.privacy import PrivacyReport
 from anomalib_federated.privacy.discrete_gaussian import Integers
 from anomalib_federated.privacy.gaussian import mu_of
+from anomalib_federated.privacy.learnt import Learnt
 from anomalib_federated.privacy.noise import STEPS, Noise
 from anomalib_federated.testing.banks import example_bank
 from anomalib_federated.testing.construction import can_be_made_without_arguments
@@ -147,7 +147,7 @@ def noise_is_as_large_as_reported(plugin: Plugin) -> None:
         )
 
 
-def rounds_lead_to_a_bank(plugin: Plugin) -> None:
+def rounds_lead_to_rows(plugin: Plugin) -> None:
     """From the start to the end, with as many rounds as it says; the shares are those of one whole."""
     privacy = plugin()
     if not isinstance(privacy, SumPrivacy):
@@ -157,7 +157,10 @@ def rounds_lead_to_a_bank(plugin: Plugin) -> None:
     for number in range(len(privacy.shares)):
         sums = [privacy.release(_units(0), state, number, noise=Noise())]
         state = privacy.learn(state, privacy.total(sums, state, number, noise=Noise()))
-    assert isinstance(privacy.finish(state), MemoryBank), "finish must give the global bank"
+    learnt = privacy.finish(state)
+    assert isinstance(learnt, Learnt), f"finish must give what was learnt, got {type(learnt).__name__}"
+    dim = example_bank().space.dim
+    assert learnt.rows.shape[1] == dim, f"rows must have the {dim} dimensions of the feature space"
 
 
 CHECKS = (
@@ -170,7 +173,7 @@ CHECKS = (
     chance_comes_from_the_noise_alone,
     a_promise_needs_noise,
     noise_is_as_large_as_reported,
-    rounds_lead_to_a_bank,
+    rounds_lead_to_rows,
 )
 
 

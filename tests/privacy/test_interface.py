@@ -53,7 +53,7 @@ def test_sites_find_what_pooling_finds(noise_by):
     for sites in (1, 6):
         privacy = MeanPrivacy(epsilon=8.0, noise_by=noise_by, honest_sites=sites if noise_by == "honest_sites" else 1)
         parts = pictures(60).split(60 // sites)
-        found = [course(privacy, parts, seed=seed).features - 3.0 for seed in range(10)]
+        found = [course(privacy, parts, seed=seed).rows - 3.0 for seed in range(10)]
         errors[sites] = float(torch.cat(found).pow(2).mean().sqrt())
     assert errors[6] == pytest.approx(errors[1], rel=0.3)
 

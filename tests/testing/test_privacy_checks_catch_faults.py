@@ -137,8 +137,8 @@ class ClipsHalves(MeanPrivacy):
         return self.adders.at_site(sum(halves), noise=noise)
 
 
-@fault("rounds_lead_to_a_bank")
-class GivesNoBank(MeanPrivacy):
+@fault("rounds_lead_to_rows")
+class GivesNoRows(MeanPrivacy):
     def finish(self, state):
         return state["mean"]
 
