@@ -100,7 +100,8 @@ class PatchCollection:
                 else str(Path(pictures[position]).absolute())
             )
             identity = Identity(0, 0) if pictures is None else Identity.of_file(Path(pictures[position]))
-            self._store(category).add(name, identity, patch_rows(embedding[position : position + 1]))
+            grid = embedding[position : position + 1]
+            self._store(category).add(name, identity, patch_rows(grid), columns=grid.shape[3])
             known.add(name)
 
     @property

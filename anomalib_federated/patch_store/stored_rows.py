@@ -64,6 +64,13 @@ class StoredRows(Rows):
         """The row's number and its picture."""
         return f"row {row} (picture {self.pictures[int(np.searchsorted(self._ends, row, side='right'))].name})"
 
+    def grids(self) -> Iterator[tuple[str, Tensor]]:
+        """Picture by picture, its name and its features on their grid, shape ``(rows, columns, d)``, float32."""
+        for picture in self.pictures:
+            loaded = np.empty((picture.rows, self.shape[1]), self._dtype)
+            self._fill(loaded, picture.first)
+            yield picture.name, torch.from_numpy(loaded).float().reshape(-1, picture.columns, self.shape[1])
+
     def read(self, rows: slice) -> Tensor:
         """Out of memory if they are kept there, else from the file."""
         if rows.stop <= self._filled:
