@@ -40,6 +40,8 @@ class Agreement:
             reads it: a number (int), a share of its patches (float in (0, 1]), or a target radius with a most.
         dtype: How the rows travel: ``float16`` (half the bytes of ``float32``), ``float32`` or ``int8`` (a quarter).
         seed: Decides every random choice at the sites.
+        privacy: Name of the privacy plugin, by the same rule: what a site sends in place of its bank.
+        privacy_args: Arguments of that plugin.
 
     Raises:
         ValueError: If a field has another type or value.
@@ -51,13 +53,14 @@ class Agreement:
     budget: BudgetLike = 10_000
     dtype: str = "float16"
     seed: int = 0
+    privacy: str = "none"
+    privacy_args: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         checks = {
-            "coreset": (
-                isinstance(self.coreset, str) and 0 < len(self.coreset) <= 100 and not set(self.coreset) & set(".: "),
-                "the name of an installed coreset plugin",
-            ),
+            "coreset": (_is_plugin(self.coreset), "the name of an installed coreset plugin"),
+            "privacy": (_is_plugin(self.privacy), "the name of an installed privacy plugin"),
+            "privacy_args": (isinstance(self.privacy_args, Mapping), "a mapping of names to values"),
             "coreset_args": (isinstance(self.coreset_args, Mapping), "a mapping of names to values"),
             "dtype": (isinstance(self.dtype, str) and self.dtype in DTYPES, f"one of {', '.join(DTYPES)}"),
             "seed": (_is_int(self.seed, 0), "a whole number of at least 0 that fits 63 bits"),
@@ -198,6 +201,11 @@ def _fields(given: str) -> dict[str, Any]:
         msg = "it is no mapping"
         raise TypeError(msg)
     return values | {"space": FeatureSpace.from_dict(values["space"])}
+
+
+def _is_plugin(name: object) -> bool:
+    """Whether it may name a plugin, and is no class path."""
+    return isinstance(name, str) and 0 < len(name) <= 100 and not set(name) & set(".: ")
 
 
 def _is_int(value: object, least: int) -> bool:

@@ -358,10 +358,16 @@ def test_pictures_come_back_on_their_grids(tmp_path):
     store.add("b.png", FILE, with_grid.flatten(0, 1), columns=3)
     store.add("a.png", FILE, torch.ones(4, DIM))
     store.close()
-    grids = dict(PatchStore(tmp_path, SPACE, dtype="float32").rows(["b.png", "a.png"]).grids())
-    assert list(grids) == ["a.png", "b.png"]
-    assert grids["a.png"].shape == (4, 1, DIM)
-    assert torch.equal(grids["b.png"], with_grid)
+    rows = PatchStore(tmp_path, SPACE, dtype="float32").rows(["b.png", "a.png"])
+    assert [picture.name for picture in rows.pictures] == ["a.png", "b.png"]
+    assert rows.grid(0).shape == (4, 1, DIM)
+    assert torch.equal(rows.grid(1), with_grid)
+    assert [picture.name for picture in rows.pictures_of(torch.tensor([3, 9, 4, 0]))] == [
+        "a.png",
+        "b.png",
+        "b.png",
+        "a.png",
+    ]
 
 
 @pytest.mark.parametrize("columns", [0, 4])
