@@ -16,7 +16,7 @@ TRUST: tuple[NoiseFrom, ...] = ("each_site", "honest_sites", "centre")
 
 @dataclass(frozen=True, kw_only=True)
 class PrivacyTerms:
-    """A site's terms.
+    r"""A site's terms.
 
     Attributes:
         folder: Where the ledger and the releases lie. Whoever deletes it forgets what was given away.

@@ -1,4 +1,4 @@
-"""Rounds of noisy sums in messages: what everybody knows on the way down, the sum of a site's pictures on the way up."""
+"""Rounds of noisy sums in messages: what everybody knows on the way down, a sum of vectors on the way up."""
 
 from __future__ import annotations
 
