@@ -12,6 +12,7 @@ from flwr.app import ConfigRecord
 
 from anomalib_federated.bank import BankError, FeatureSpace, MemoryBank
 from anomalib_federated.bank.file import MAX_BYTES
+from anomalib_federated.bank.own_distance import check_plain
 from anomalib_federated.bank.quantised import as_quantised, quantised_bank
 from anomalib_federated.messages import MessageError, text
 from anomalib_federated.selection.budget import Budget, BudgetLike
@@ -24,7 +25,7 @@ MAX_TEXT = 1 << 16
 _FIELD = "agreement"
 WEIGHT_ROUNDING = 1e-3
 META_BYTES = 1 << 20
-"""Room for all but the rows in a bank: names, feature space, contribution."""
+"""Room for all but the rows in a bank: names, feature space, contribution, and what is promised."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,13 +117,16 @@ class Agreement:
         """Refuse a site's bank that is not what was agreed.
 
         Raises:
-            BankError: If its feature space or type is another one, it holds more rows of a category than agreed or
-                another number than it says, or they stand for more patches than it saw; the error names the site.
+            BankError: If its feature space or type is another one, it measures distances in a way of its own, it holds
+                more rows of a category than agreed or another number than it says, or they stand for more patches than
+                it saw; the error names the site.
         """
         sender = f"The bank of site '{', '.join(bank.sites)}'"
         if differing := bank.space.differences(self.space):
             msg = f"{sender} was made by other settings than agreed: {differing}; set the site up as the federation is."
             raise BankError(msg)
+        for category in bank.categories:
+            check_plain([bank], category)
         exact = self.dtype != "int8" or as_quantised(bank.features) is not None
         if bank.features.dtype != self.features_dtype or not exact:
             msg = f"{sender} holds features in {bank.features.dtype}, but {self.dtype} was agreed."
