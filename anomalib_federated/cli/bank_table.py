@@ -27,6 +27,7 @@ def print_bank(label: str, description: Mapping[str, Any]) -> None:
     console, space = Console(), description["space"]
     size = "each picture's own size" if space["image_size"] is None else "{} x {} pixels".format(*space["image_size"])
     shape = ", aspect ratio kept" if space["keep_aspect_ratio"] else ""
+    shape += ", in the part's frame" if space["frame"] == "part" else ""
     console.print(f"[bold]{label}", highlight=False)
     console.print(
         f"{description['rows']} rows of {space['dim']} {description['dtype']} features, {description['bytes']} bytes\n"
