@@ -53,5 +53,5 @@ def _why_not(bank: MemoryBank) -> str:
                 "covering radius is told in the full feature space"
             )
     if any(report.per_picture for report in bank.privacy.values()):
-        return "a promise was made about each picture behind it, and a covering radius is measured on them without noise"
+        return "a promise was made about each picture behind it, and a covering radius is measured without noise"
     return ""

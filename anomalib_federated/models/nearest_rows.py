@@ -82,6 +82,7 @@ def _nearest_in_place(queries: Tensor, rows: Tensor, places: Tensor, cells: Tens
     """Of queries ``(batch, cells, k)`` at these cells, the distance to the nearest row and its number."""
     away = (cells[:, None] - places).pow(2).sum(2)
     elsewhere = away > away.amin(1, keepdim=True) + TIE
-    squared = squared_distances(queries.flatten(0, 1), rows).reshape(-1, len(cells), len(rows))
+    # Shapes, not lengths: those would be frozen into a graph.
+    squared = squared_distances(queries.flatten(0, 1), rows).reshape(-1, *elsewhere.shape)
     nearest, owners = squared.masked_fill(elsewhere, torch.inf).min(2)
     return nearest.sqrt(), owners
