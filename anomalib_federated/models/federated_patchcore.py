@@ -24,11 +24,12 @@ from anomalib_federated.bank.feature_space import Frame
 from anomalib_federated.interfaces.coreset import Coreset
 from anomalib_federated.memory import parse_bytes
 from anomalib_federated.metrics import AUSPRO
+from anomalib_federated.models.category_rows import CategoryRows
 from anomalib_federated.models.image_score import ImageScore, ScoreRule
 from anomalib_federated.models.image_transform import image_transform
 from anomalib_federated.models.patch_collection import PatchCollection
 from anomalib_federated.models.patch_features import PatchFeatureExtractor
-from anomalib_federated.models.patch_scorer import SMALLEST_SIDE, CentredRows, PatchScorer
+from anomalib_federated.models.patch_scorer import SMALLEST_SIDE, PatchScorer
 from anomalib_federated.models.post_processor import NormalQuantilePostProcessor, categories_of
 
 logger = logging.getLogger(__name__)
@@ -53,7 +54,8 @@ class FederatedPatchcore(MemoryBankMixin, AnomalibModule):
         frame: ``part`` turns, moves and scales each picture so that the part in it lies level, its heavy end to the
             left: for parts that lie anyhow on a plain background.
         layer_scales: Constant per layer by which its features are divided; ``None`` takes those of the backbone.
-        score: Rule for the score of a picture: ``max``, ``smoothed_max``, ``top_fraction`` or ``reweighted``.
+        score: Rule for the score of a picture: ``max``, ``smoothed_max``, ``top_fraction`` or ``reweighted``
+            (not for rows that have places).
         num_neighbors: Neighbourhood size of ``reweighted``.
         false_alarm_rate: Share of normal validation pictures that may score above the threshold.
         site: Name that rows selected here carry.
@@ -127,7 +129,7 @@ class FederatedPatchcore(MemoryBankMixin, AnomalibModule):
         self.site = site
         self.seed = seed
         self._bank: MemoryBank | None = None
-        self._rows: dict[str, CentredRows] = {}
+        self._rows: dict[str, CategoryRows] = {}
         self.memory = None if memory is None else parse_bytes(memory)
         self.store = store
         self.store_dtype = store_dtype
@@ -159,11 +161,11 @@ class FederatedPatchcore(MemoryBankMixin, AnomalibModule):
         self._bank = bank
         if isinstance(self.post_processor, NormalQuantilePostProcessor):
             self.post_processor.forget()  # thresholds of other rows say nothing
-        self._rows = {name: CentredRows.of(bank.for_category(name).features) for name in bank.categories}
+        self._rows = {name: CategoryRows.of(bank.for_category(name)) for name in bank.categories}
         self._is_fitted = torch.tensor([True], device=self.device)
 
-    def category_rows(self, category: str) -> CentredRows:
-        """The bank rows of a category, centred, on the model's device.
+    def category_rows(self, category: str) -> CategoryRows:
+        """The bank rows of a category, as patches are compared with them, on the model's device.
 
         Raises:
             BankError: If the bank holds no such category.
