@@ -15,6 +15,7 @@ alike turn nothing over; a picture without a part on a plain background (a textu
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -39,11 +40,11 @@ ROUND = 0.1
 ALIKE = 0.05
 """Skewness below which two ends, or two sides, count as alike."""
 
-CORE, FILL = 0.8, 0.8
-"""Share of the part's pixels that sets its size, and how much of the frame a bar of that size fills."""
+ENDS, REACH = 4, 16
+"""Orders of the moments that say where a part ends, and how far it reaches."""
 
-WHOLE, MARGIN = 0.995, 0.97
-"""Share of the part's pixels that the frame must hold, along and across, and how much of it they may fill."""
+FILL, MARGIN = 0.83, 0.95
+"""How much of the frame a bar fills, and how much of it a part with light ends may fill."""
 
 CLOSING = 5
 """Width of gaps in the silhouette, such as reflections, that are closed, in pixels of the small picture."""
@@ -80,19 +81,19 @@ def place_parts(images: Tensor) -> Placement:
     background = _median(_border(small))
     mask = _silhouette(small, background)
     found = (mask.mean((1, 2)) > SMALLEST_AREA) & (_border(mask).mean(1) < LARGEST_BORDER_SHARE)
-    half_height, half_width = (torch.as_tensor(side) / 2 for side in images.shape[-2:])
+    height, width = (torch.as_tensor(side) for side in images.shape[-2:])
+    ratio = width / height
     steps = _centres(SIDE, like=images)
-    across, down = (steps * half_width).repeat(SIDE), (steps * half_height).repeat_interleave(SIDE)
+    across, down = (steps * ratio).repeat(SIDE), steps.repeat_interleave(SIDE)  # the unit is half the height
     mask = mask.flatten(1)
     x, y = _mean(mask, across), _mean(mask, down)
     cos, sin = _turn(mask, across - x, down - y)
     u, v = cos * (across - x) + sin * (down - y), cos * (down - y) - sin * (across - x)
     (middle_u, length), (middle_v, breadth) = _extent(mask, u), _extent(mask, v)
-    ratio = half_width / half_height
-    half = torch.maximum(length, breadth * ratio) / 2
+    half = torch.maximum(length, breadth * ratio).clamp_min(_TINY)
     rows = (
-        torch.cat([cos * half, -sin * half / ratio, x + cos * middle_u - sin * middle_v], 1) / half_width,
-        torch.cat([sin * half, cos * half / ratio, y + sin * middle_u + cos * middle_v], 1) / half_height,
+        torch.cat([cos * half, -sin * half / ratio, x + cos * middle_u - sin * middle_v], 1) / ratio,
+        torch.cat([sin * half, cos * half / ratio, y + sin * middle_u + cos * middle_v], 1),
     )
     identity = torch.eye(2, 3, device=images.device, dtype=images.dtype)
     return Placement(torch.where(found[:, None, None], torch.stack(rows, 1), identity), background)
@@ -107,7 +108,7 @@ def to_frame(images: Tensor, placement: Placement) -> Tensor:
     return _sample(images - background, placement.affine, images.shape[-2:]) + background
 
 
-def to_picture(grid: Tensor, affine: Tensor, size: tuple[int, int]) -> Tensor:
+def to_picture(grid: Tensor, affine: Tensor, size: Sequence[int]) -> Tensor:
     """Anomaly grids ``(batch, 1, rows, columns)`` in the part's frame, back in the picture's: ``(batch, 1, *size)``.
 
     Args:
@@ -124,7 +125,7 @@ def to_picture(grid: Tensor, affine: Tensor, size: tuple[int, int]) -> Tensor:
     return _sample(grid, torch.cat([inverse, -(inverse @ shift)], 2), size)
 
 
-def _sample(images: Tensor, affine: Tensor, size: tuple[int, int]) -> Tensor:
+def _sample(images: Tensor, affine: Tensor, size: Sequence[int]) -> Tensor:
     # The grid by hand: affine_grid does not convert to OpenVINO with sizes left open.
     y, x = _centres(size[0], like=images), _centres(size[1], like=images)
     columns = affine[:, None, None, :, 0] * x[:, None]
@@ -184,19 +185,17 @@ def _turn(mask: Tensor, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _extent(mask: Tensor, position: Tensor) -> tuple[Tensor, Tensor]:
-    """Middle of the part along an axis, and how much the frame is to cover there; shape ``(batch, 1)`` each."""
-    ordered, order = position.sort(1)
-    share = mask.gather(1, order).cumsum(1)
-    share = share / share[:, -1:].clamp_min(_TINY)
-    low, high = (_quantile(ordered, share, at) for at in ((1 - CORE) / 2, (1 + CORE) / 2))
-    middle = (low + high) / 2
-    first, last = (_quantile(ordered, share, at) for at in ((1 - WHOLE) / 2, (1 + WHOLE) / 2))
-    reach = 2 * torch.maximum(last - middle, middle - first)
-    return middle, torch.maximum((high - low) / CORE / FILL, reach / MARGIN).clamp_min(_TINY)
+    """Middle of the part along an axis through its centroid, and half of what the frame is to show there.
 
-
-def _quantile(ordered: Tensor, share: Tensor, at: float) -> Tensor:
-    return ordered.gather(1, (share < at).sum(1, keepdim=True).clamp_max(ordered.shape[1] - 1))
+    A moment of either side stands for its end, so that no single pixel decides: exact for a bar. A higher one, of all
+    that lies about the middle, sees to it that light ends, such as a tip, are in the frame too.
+    """
+    first, last = (
+        (2 * (ENDS + 1) * _mean(mask, side.clamp_min(0) ** ENDS)) ** (1 / ENDS) for side in (-position, position)
+    )
+    middle = (last - first) / 2
+    reach = ((REACH + 1) * _mean(mask, (position - middle) ** REACH)) ** (1 / REACH)
+    return middle, torch.maximum((last + first) / 2 / FILL, reach / MARGIN)
 
 
 def _skewness(mask: Tensor, position: Tensor) -> Tensor:
