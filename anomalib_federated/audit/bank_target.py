@@ -6,7 +6,7 @@ The attacker knows the coreset and its seed, and therefore which rows each data 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -21,6 +21,8 @@ from anomalib_federated.interfaces.privacy import BankPrivacy, SiteRows
 from anomalib_federated.privacy.noise import Noise
 
 SITE, CATEGORY = "audited", "audited"
+AVERAGED = 1000
+"""Banks whose mean shows what noise of a plugin's own hides."""
 FAR = 1000.0
 """How far the canary's patches lie outside of ordinary pictures."""
 
@@ -102,9 +104,10 @@ class BankTarget(Target[SiteRows, MemoryBank]):
         self.report = privacy.report(self.ready(list(ordinary)))
 
     def worlds(self, ordinary: Tensor) -> Worlds:
-        """A picture all of whose patches are far out, each elsewhere: there or not, or turned to its opposite.
+        """A picture all of whose patches are far out, each elsewhere: there or not, or another one in its place.
 
-        It stands where most rows are chosen, if they are chosen blindly.
+        That is its opposite or an ordinary one, whichever changes the bank more. The place is that of the picture of
+        which most rows are chosen, for coresets that choose blindly.
         """
         generator = torch.Generator().manual_seed(self._selecting.seed)
         canary = torch.randn(ordinary.shape[1:], generator=generator) * FAR * float(ordinary.abs().max())
@@ -112,8 +115,9 @@ class BankTarget(Target[SiteRows, MemoryBank]):
         if self.report.adjacency != "replace":
             return Worlds(present=[*pictures, canary], absent=pictures)
         place = int(torch.bincount(self.ready(pictures).units, minlength=len(pictures)).argmax())
-        present, absent = ([*pictures[:place], other, *pictures[place + 1 :]] for other in (canary, -canary))
-        return Worlds(present=present, absent=absent)
+        present, opposite = ([*pictures[:place], each, *pictures[place + 1 :]] for each in (canary, -canary))
+        both = [Worlds(present=present, absent=absent) for absent in (opposite, pictures)]
+        return max(both, key=self._apart)
 
     def ready(self, pictures: Sequence[Tensor]) -> SiteRows:
         """The rows that are chosen."""
@@ -125,9 +129,7 @@ class BankTarget(Target[SiteRows, MemoryBank]):
 
     def reader(self, worlds: Worlds) -> Callable[[MemoryBank], Scores]:
         """Likelihood ratios of the rows in their order and without it, how many there are, and what else is told."""
-        present, absent = (
-            self.privacy.protect(self.ready(pictures), noise=Silence()) for pictures in (worlds.present, worlds.absent)
-        )
+        present, absent = (self._expected(self.ready(pictures)) for pictures in (worlds.present, worlds.absent))
         width = self._noise_of(self.ready(worlds.absent))
         rows, others = present.features.double(), absent.features.double()
         beside, beside_others = _beside(present), _beside(absent)
@@ -160,6 +162,22 @@ class BankTarget(Target[SiteRows, MemoryBank]):
             return found
 
         return scores
+
+    def _apart(self, worlds: Worlds) -> float:
+        """How far two data sets' banks lie apart before noise; infinite if they have not as many rows."""
+        one, other = (
+            self.privacy.protect(self.ready(pictures), noise=Silence()).features.double()
+            for pictures in (worlds.present, worlds.absent)
+        )
+        return float((one - other).norm()) if one.shape == other.shape else float("inf")
+
+    def _expected(self, rows: SiteRows) -> MemoryBank:
+        """The bank that comes out without noise; the mean of many, if the plugin has noise even then, of its own."""
+        one, other = (self.privacy.protect(rows, noise=Silence()) for _ in range(2))
+        if one.features.shape != other.features.shape or torch.equal(one.features, other.features):
+            return one
+        many = [self.release(rows).features for _ in range(AVERAGED)]
+        return replace(one, features=torch.stack(many).mean(dim=0))
 
     def _noise_of(self, rows: SiteRows) -> float:
         """Standard deviation of the noise on rows, as two releases show it."""
