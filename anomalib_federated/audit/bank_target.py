@@ -23,8 +23,8 @@ from anomalib_federated.privacy.noise import Noise
 SITE, CATEGORY = "audited", "audited"
 AVERAGED = 1000
 """Banks whose mean shows what noise of a plugin's own hides."""
-FAR = 1000.0
-"""How far the canary's patches lie outside of ordinary pictures."""
+FAR = 100.0
+"""How far the canary's patches lie outside of ordinary pictures, and from each other."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -106,11 +106,14 @@ class BankTarget(Target[SiteRows, MemoryBank]):
     def worlds(self, ordinary: Tensor) -> Worlds:
         """A picture all of whose patches are far out, each elsewhere: there or not, or another one in its place.
 
-        That is its opposite or an ordinary one, whichever changes the bank more. The place is that of the picture of
-        which most rows are chosen, for coresets that choose blindly.
+        They lie on one line, so that rows that are shortened to one length all become the same, however many there are.
+        The other picture is its opposite or an ordinary one, whichever changes the bank more. The place is that of the
+        picture of which most rows are chosen, for coresets that choose blindly.
         """
-        generator = torch.Generator().manual_seed(self._selecting.seed)
-        canary = torch.randn(ordinary.shape[1:], generator=generator) * FAR * float(ordinary.abs().max())
+        grid = ordinary.shape[1:3]
+        line = torch.randn(ordinary.shape[-1], generator=torch.Generator().manual_seed(self._selecting.seed))
+        steps = torch.arange(1.0, grid.numel() + 1).reshape(*grid, 1)
+        canary = steps * line * FAR * float(ordinary.abs().max())
         pictures = list(ordinary)
         if self.report.adjacency != "replace":
             return Worlds(present=[*pictures, canary], absent=pictures)
