@@ -30,6 +30,7 @@ def main() -> None:
         bank.space.backbone,
         image_size=bank.space.image_size,
         keep_aspect_ratio=bank.space.keep_aspect_ratio,
+        frame=bank.space.frame,
         layer_scales=bank.space.layer_scales,
         visualizer=False,
     ).eval()

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 
 from anomalib_federated.bank import MemoryBank
+from anomalib_federated.bank.own_distance import check_plain
+from anomalib_federated.bank.promises import union_of_privacy
 from anomalib_federated.bank.validation import check_row_numbers
 from anomalib_federated.selection.joined_rows import JoinedRows
 from anomalib_federated.selection.rows import TensorRows
@@ -26,6 +28,10 @@ class CategoryUnion:
         weights: Shape ``(n,)``, float32: how many patches each stands for.
         coreset: The methods that chose them.
 
+    Raises:
+        BankError: If a bank measures distances of the category in a way of its own, or two come with different promises
+            about one site.
+
     Example:
         >>> from anomalib_federated.testing import example_bank
         >>> union = CategoryUnion([example_bank(site="a", rows=2), example_bank(site="b", rows=3)], "screw")
@@ -38,11 +44,13 @@ class CategoryUnion:
     def __init__(self, banks: Sequence[MemoryBank], category: str) -> None:
         self.category = category
         self.banks = {bank.sites[0]: bank.for_category(category) for bank in banks if category in bank.categories}
+        check_plain(list(self.banks.values()), category)
         self.rows = JoinedRows(*(TensorRows(bank.features) for bank in self.banks.values()))
         self.weights = torch.cat([bank.weights for bank in self.banks.values()])
         self.coreset = " + ".join(dict.fromkeys(bank.coresets[category] for bank in self.banks.values()))
         self._sites = tuple(bank.sites[0] for bank in banks)
         self._space = banks[0].space
+        self._privacy = union_of_privacy(banks)
         single = any(bank.features.dtype == torch.float32 for bank in banks)
         self._dtype = torch.float32 if single else torch.float16
 
@@ -84,4 +92,5 @@ class CategoryUnion:
             contributions=tuple(item for bank in self.banks.values() for item in bank.contributions),
             coresets={self.category: coreset},
             covering_radius={},
+            privacy=self._privacy,
         )

@@ -12,25 +12,38 @@ from torch import Tensor
 from anomalib_federated.bank.contribution import Contribution
 from anomalib_federated.bank.feature_space import FeatureSpace
 from anomalib_federated.bank.file import Declared
+from anomalib_federated.bank.promises import privacy_as_json, privacy_from_json
 from anomalib_federated.bank.quantised import as_quantised, restore
+from anomalib_federated.bank.validation import MAX_NAMES
 from anomalib_federated.untrusted import said, shown
 
 if TYPE_CHECKING:
     from anomalib_federated.bank.memory_bank import MemoryBank
 
-FORMAT = 2
+FORMAT = 3
 ROW_TENSORS = ("features", "row_category", "row_site", "weights")
 SCALES = "scales"
 """Beside features in int8, the float32 by which each row is multiplied."""
+PLACES = "row_place"
+PROJECTION = "projection.{}"
+"""Name of a category's projection, by the number of the category; both only in a bank that has them."""
 STORED_DTYPES = ("F16", "F32", "I8")
 """Safetensors' names of the types in which features are stored."""
+LISTS, MAPPINGS = ("categories", "sites", "contributions", "privacy"), ("space", "coresets", "covering_radius")
+"""Fields of the meta data, by their kind in JSON."""
 COSTS = ("seconds", "passes")
 """Fields of a contribution in which equal runs differ; in tensors, so that equal runs write equally many bytes."""
 
 
 def tensors_of(bank: MemoryBank) -> dict[str, Tensor]:
     """The tensors that equal runs have in common, by name."""
-    return {name: getattr(bank, name) for name in ROW_TENSORS}
+    tensors = {name: getattr(bank, name) for name in ROW_TENSORS}
+    if bank.row_place is not None:
+        tensors[PLACES] = bank.row_place
+    for number, category in enumerate(bank.categories):
+        if category in bank.projections:
+            tensors[PROJECTION.format(number)] = bank.projections[category]
+    return tensors
 
 
 def stored_of(bank: MemoryBank) -> dict[str, Tensor]:
@@ -60,6 +73,7 @@ def meta_of(bank: MemoryBank) -> dict[str, Any]:
         ],
         "coresets": bank.coresets,
         "covering_radius": bank.covering_radius,
+        "privacy": privacy_as_json(bank),
     }
 
 
@@ -78,11 +92,11 @@ def check_declared(declared: Mapping[str, Declared], meta: Mapping[str, Any], *,
     if meta.get("format") != FORMAT:
         msg = f"its format is {shown(meta.get('format'))}, this version reads format {FORMAT}"
         raise ValueError(msg)
-    if not all(isinstance(meta[name], list) for name in ("categories", "sites", "contributions")):
-        msg = "its categories, sites and contributions are not lists"
+    if not all(isinstance(meta[name], list) for name in LISTS):
+        msg = f"its {', '.join(LISTS)} are not lists"
         raise ValueError(msg)
-    if not all(isinstance(meta[name], dict) for name in ("space", "coresets", "covering_radius")):
-        msg = "its space, coresets and covering_radius are not mappings"
+    if not all(isinstance(meta[name], dict) for name in MAPPINGS):
+        msg = f"its {', '.join(MAPPINGS)} are not mappings"
         raise ValueError(msg)
     features = declared.get("features", Declared("missing", ()))
     if len(features.shape) != 2 or features.dtype not in STORED_DTYPES:
@@ -93,6 +107,7 @@ def check_declared(declared: Mapping[str, Declared], meta: Mapping[str, Any], *,
         msg = f"it holds {rows} rows, but at most {max_rows} were agreed" if rows else "it has no row"
         raise ValueError(msg)
     wanted = _beside(features, contributions=len(meta["contributions"]))
+    wanted |= _own_distances(declared, features, categories=len(meta["categories"]))
     if unequal := sorted(set(wanted) ^ (set(declared) - {"features"})):
         msg = f"its tensors and those of a bank differ in {shown(unequal)}"
         raise ValueError(msg)
@@ -112,6 +127,18 @@ def _beside(features: Declared, *, contributions: int) -> dict[str, Declared]:
         **({SCALES: Declared("F32", rows)} if features.dtype == "I8" else {}),
         **{name: Declared("F64", (contributions,)) for name in COSTS},
     }
+
+
+def _own_distances(declared: Mapping[str, Declared], features: Declared, *, categories: int) -> dict[str, Declared]:
+    """Places and projections as they must be, of those that are declared."""
+    rows, dim = features.shape
+    wanted = {PLACES: Declared("F32", (rows, 2))} if PLACES in declared else {}
+    for name in {PROJECTION.format(number) for number in range(min(categories, MAX_NAMES["categories"]))} & set(
+        declared
+    ):
+        width = declared[name].shape[-1] if declared[name].shape else dim
+        wanted[name] = Declared("F32", (dim, max(1, min(width, dim))))
+    return wanted
 
 
 def fields_of(tensors: Mapping[str, Tensor], meta: Mapping[str, Any]) -> dict[str, Any]:
@@ -139,4 +166,11 @@ def fields_of(tensors: Mapping[str, Tensor], meta: Mapping[str, Any]) -> dict[st
         ),
         "coresets": meta["coresets"],
         "covering_radius": meta["covering_radius"],
+        "privacy": privacy_from_json(meta["privacy"]),
+        "row_place": tensors.get(PLACES),
+        "projections": {
+            category: tensors[PROJECTION.format(number)]
+            for number, category in enumerate(meta["categories"])
+            if PROJECTION.format(number) in tensors
+        },
     }

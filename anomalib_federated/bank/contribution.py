@@ -25,8 +25,9 @@ class Contribution:
         patches: Number of patch features seen.
         rows: Number of rows that the site kept; a bank made of several may hold fewer of them.
         coreset: Name of the coreset method that chose the site's rows.
-        covering_radius: Largest distance of one of the site's patches to the nearest row *that the site kept*.
-        mean_distance: Mean distance of the site's patches to the nearest row that it kept.
+        covering_radius: Largest distance of one of the site's patches to the nearest row *that the site kept*;
+            ``None`` if it is not told, as under a promise about the pictures.
+        mean_distance: Mean distance of the site's patches to the nearest row that it kept; ``None`` if not told.
         passes: How often the last selection read all that it chose from.
         seconds: Wall time of the last selection. Equal runs differ in it.
 
@@ -40,8 +41,8 @@ class Contribution:
     patches: int
     rows: int
     coreset: str
-    covering_radius: float
-    mean_distance: float
+    covering_radius: float | None
+    mean_distance: float | None
     passes: int
     seconds: float
 
@@ -55,10 +56,13 @@ class Contribution:
                 self._refuse(f"{field} is {shown(value)}, not >= 1 (and at most {MAX_COUNT})")
         for field in ("covering_radius", "mean_distance", "seconds"):
             value = getattr(self, field)
-            if not is_number(value):
+            told = value is not None or field == "seconds"
+            if told and not is_number(value):
                 self._refuse(f"{field} is {shown(value)}, not a number >= 0 (and at most {MAX_NUMBER:g})")
         if self.rows > self.patches:
             self._refuse(f"rows is {self.rows}, more than the {self.patches} patches")
+        if self.mean_distance is None or self.covering_radius is None:
+            return
         if self.mean_distance > self.covering_radius * (1 + MEAN_ROUNDING):
             self._refuse(f"mean_distance is {self.mean_distance!r}, above the covering_radius {self.covering_radius!r}")
 

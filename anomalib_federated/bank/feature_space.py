@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from math import isfinite
-from typing import Any
+from typing import Any, Literal, get_args
 
 from anomalib_federated.untrusted import shown
 
 MAX_LAYERS, MAX_IMAGE_SIDE, MAX_POOLING, MAX_DIM = 64, 1 << 14, 1 << 10, 1 << 20
 """No space beyond these is believed, since sites and servers reserve memory by what it says."""
+
+Frame = Literal["picture", "part"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +30,8 @@ class FeatureSpace:
         std: Normalisation standard deviation of each colour channel.
         pooling: Side of the square over which neighbouring features are averaged.
         dim: Number of feature dimensions.
+        frame: ``picture``: features lie as the picture does. ``part``: it is first turned, moved and scaled so that the
+            part in it lies level.
 
     Raises:
         ValueError: If a field has the wrong type or an impossible value.
@@ -43,6 +47,7 @@ class FeatureSpace:
     std: tuple[float, float, float]
     pooling: int
     dim: int
+    frame: Frame = "picture"
 
     def __post_init__(self) -> None:
         checks = {
@@ -63,6 +68,7 @@ class FeatureSpace:
             "std": _is_positive(self.std) and len(self.std) == 3,
             "pooling": _is_positive((self.pooling,), int) and self.pooling % 2 == 1 and self.pooling <= MAX_POOLING,
             "dim": _is_positive((self.dim,), int) and self.dim <= MAX_DIM,
+            "frame": isinstance(self.frame, str) and self.frame in get_args(Frame),
         }
         for field, valid in checks.items():
             if not valid:

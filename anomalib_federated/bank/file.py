@@ -13,6 +13,7 @@ from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load, save, save_file
 from torch import Tensor
@@ -76,7 +77,10 @@ def _apart(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Copies of all but the largest, since safetensors refuses tensors that share memory."""
     largest = max(tensors, key=lambda name: tensors[name].nbytes)
     return {
-        name: tensor.contiguous().cpu() if name == largest else tensor.cpu().clone() for name, tensor in tensors.items()
+        name: tensor.contiguous().cpu()
+        if name == largest
+        else tensor.cpu().clone(memory_format=torch.contiguous_format)
+        for name, tensor in tensors.items()
     }
 
 

@@ -6,8 +6,8 @@ file or from a message, both of which hold the same safetensors bytes (never a p
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -16,6 +16,9 @@ from torch import Tensor
 from anomalib_federated.bank import content, file
 from anomalib_federated.bank.contribution import Contribution, check_contributions
 from anomalib_federated.bank.feature_space import FeatureSpace
+from anomalib_federated.bank.own_distance import check_projections, places_in_use
+from anomalib_federated.bank.promises import check_privacy
+from anomalib_federated.bank.union import fields_of_union, reindex
 from anomalib_federated.bank.validation import (
     check_features,
     check_index,
@@ -28,6 +31,7 @@ from anomalib_federated.bank.validation import (
     refusing,
 )
 from anomalib_federated.files import whole_file
+from anomalib_federated.privacy import PrivacyReport
 from anomalib_federated.untrusted import shown
 
 
@@ -47,6 +51,12 @@ class MemoryBank:
         coresets: Per category, the method that chose the rows of *this* bank.
         covering_radius: Per category, the measured largest distance of a training patch of any contributing site to its
             nearest row of *this* bank, in the full feature space. A category is absent where nobody measured it.
+        privacy: Per site, what was promised about its pictures; nothing was about a site that is absent.
+        row_place: Shape ``(n, 2)``, float32, in 0 .. 1: row and column as shares of height and width. A patch is
+            compared only with the rows of its category whose place is nearest to its own. Rows that count everywhere
+            are at .5, .5, as are all others of their category; if all rows are, it becomes ``None``.
+        projections: Per category, shape ``(d, k)``, float32, finite, ``1 <= k <= d``: its distances are lengths after
+            multiplication by it. A category is absent whose distances are Euclidean.
 
     Raises:
         BankError: If anything above does not hold.
@@ -69,6 +79,9 @@ class MemoryBank:
     contributions: tuple[Contribution, ...]
     coresets: dict[str, str]
     covering_radius: dict[str, float]
+    privacy: dict[str, PrivacyReport] = field(default_factory=dict)
+    row_place: Tensor | None = None
+    projections: dict[str, Tensor] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         check_features(self.features, self.space.dim)
@@ -86,6 +99,9 @@ class MemoryBank:
             refuse(f"coresets name {shown(sorted(self.coresets))}, but the bank holds {shown(sorted(self.categories))}")
         check_methods(self.coresets)
         check_radii(self.covering_radius, self.categories)
+        check_privacy(self.privacy, self.sites)
+        object.__setattr__(self, "row_place", places_in_use(self.row_place, n))
+        check_projections(self.projections, self.features, self.categories)
 
     def _row_counts(self) -> dict[tuple[str, str], int]:
         """The number of rows of each pair of site and category that has any."""
@@ -111,39 +127,16 @@ class MemoryBank:
             one bank: that of a union must be measured.
 
         Raises:
-            BankError: If there is no bank, the feature spaces differ (the error says in which field), or a site
-                contributes the same category twice.
+            BankError: If there is no bank, the feature spaces differ (the error says in which field), a site
+                contributes the same category twice or comes with two promises, or two banks hold a category of which
+                one has places or a projection.
         """
         banks = list(banks)
         if not banks:
             refuse("there is no bank to merge; pass at least one")
         if len(banks) == 1:
             return banks[0]
-        for bank in banks[1:]:
-            banks[0].check_same_space(bank)
-        categories = tuple(dict.fromkeys(name for bank in banks for name in bank.categories))
-        sites = tuple(dict.fromkeys(name for bank in banks for name in bank.sites))
-        contributions = tuple(item for bank in banks for item in bank.contributions)
-        dtype = torch.float32 if any(bank.features.dtype == torch.float32 for bank in banks) else torch.float16
-        holders = {name: [bank for bank in banks if name in bank.categories] for name in categories}
-        return cls(
-            features=torch.cat([bank.features.to(dtype) for bank in banks]),
-            row_category=torch.cat([_reindex(bank.row_category, bank.categories, categories) for bank in banks]),
-            row_site=torch.cat([_reindex(bank.row_site, bank.sites, sites) for bank in banks]),
-            weights=torch.cat([bank.weights for bank in banks]),
-            categories=categories,
-            sites=sites,
-            space=banks[0].space,
-            contributions=contributions,
-            coresets={
-                name: " + ".join(dict.fromkeys(bank.coresets[name] for bank in held)) for name, held in holders.items()
-            },
-            covering_radius={
-                name: held[0].covering_radius[name]
-                for name, held in holders.items()
-                if len(held) == 1 and name in held[0].covering_radius
-            },
-        )
+        return cls(**fields_of_union(banks))
 
     def check_same_space(self, other: MemoryBank) -> None:
         """Refuse a bank whose features cannot be compared with this one's.
@@ -173,13 +166,15 @@ class MemoryBank:
         return replace(
             self,
             features=_taken(self.features, indices),
-            row_category=_reindex(self.row_category[indices], self.categories, kept),
+            row_category=reindex(self.row_category[indices], self.categories, kept),
             row_site=self.row_site[indices],
             weights=self.weights[indices],
             categories=kept,
             contributions=tuple(item for item in self.contributions if item.category in kept),
             coresets={name: self.coresets[name] for name in kept},
             covering_radius={},
+            row_place=None if self.row_place is None else self.row_place[indices],
+            projections={name: self.projections[name] for name in kept if name in self.projections},
         )
 
     def for_category(self, category: str) -> MemoryBank:
@@ -294,10 +289,3 @@ def _taken(features: Tensor, indices: Tensor) -> Tensor:
     if torch.equal(indices, torch.arange(first, first + len(indices))):
         return features[first : first + len(indices)]
     return features[indices]
-
-
-def _reindex(index: Tensor, old: Sequence[str], new: Sequence[str]) -> Tensor:
-    """Translate indices into ``old`` to indices into ``new``; names that ``new`` lacks must not be in use."""
-    numbers = {name: number for number, name in enumerate(new)}
-    table = torch.tensor([numbers.get(name, -1) for name in old], dtype=torch.int32)
-    return table[index.long()]

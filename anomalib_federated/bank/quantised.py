@@ -120,6 +120,11 @@ def _moved_on(item: Contribution, bank: MemoryBank, moved: Tensor) -> Contributi
     farthest, total = float(moved[own].max()), float((moved[own] * bank.weights[own]).sum())
     return replace(
         item,
-        covering_radius=item.covering_radius + farthest,
-        mean_distance=item.mean_distance + min(farthest, total / item.patches),
+        covering_radius=_more(item.covering_radius, farthest),
+        mean_distance=_more(item.mean_distance, min(farthest, total / item.patches)),
     )
+
+
+def _more(distance: float | None, by: float) -> float | None:
+    """A distance that is not told stays so."""
+    return None if distance is None else distance + by

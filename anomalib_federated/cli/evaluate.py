@@ -80,6 +80,7 @@ def _model(options: Namespace) -> FederatedPatchcore:
         layer_scales=bank.space.layer_scales,
         image_size=bank.space.image_size,
         keep_aspect_ratio=bank.space.keep_aspect_ratio,
+        frame=bank.space.frame,
         evaluator=False,
         visualizer=False,
         **options.model.as_dict(),

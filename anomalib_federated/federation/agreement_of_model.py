@@ -18,6 +18,7 @@ def make_agreement(
     budget: BudgetLike | None = None,
     dtype: str = "float16",
     seed: int = 0,
+    privacy: str | Mapping[str, Any] = "none",
 ) -> Agreement:
     """The agreement of a federation that trains a detector.
 
@@ -27,16 +28,16 @@ def make_agreement(
         budget: Rows per category that a site sends; ``None`` takes the detector's budget.
         dtype: Type of the features sent, one of :data:`anomalib_federated.messages.agreement.DTYPES`.
         seed: Decides every random choice at the sites.
+        privacy: The privacy plugin of the sites.
 
     Raises:
-        PluginError: If the coreset plugin cannot be had.
+        PluginError: If the coreset or privacy plugin cannot be had.
         ValueError: If a setting is impossible.
     """
     if coreset is None:
         name, init_args = model.coreset_name, model.coreset_args
     else:
-        name = registry.name_of(coreset, kind="coreset")
-        init_args = {} if isinstance(coreset, str) else dict(coreset.get("init_args") or {})
+        name, init_args = registry.name_of(coreset, kind="coreset"), _arguments_of(coreset)
     return Agreement(
         space=model.space,
         coreset=name,
@@ -44,4 +45,10 @@ def make_agreement(
         budget=model.coreset.budget if budget is None else budget,
         dtype=dtype,
         seed=seed,
+        privacy=registry.name_of(privacy, kind="privacy"),
+        privacy_args=_arguments_of(privacy),
     )
+
+
+def _arguments_of(plugin: str | Mapping[str, Any]) -> dict[str, Any]:
+    return {} if isinstance(plugin, str) else dict(plugin.get("init_args") or {})

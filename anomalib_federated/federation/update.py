@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from anomalib_federated.bank import BankError, Contribution, MemoryBank
+from anomalib_federated.bank.own_distance import check_plain
 from anomalib_federated.bank.validation import check_features
 from anomalib_federated.interfaces.coreset import Coreset, Selection
 from anomalib_federated.selection.distances import nearest
@@ -55,8 +56,9 @@ def update_bank(
         old and new patches; ``passes`` and ``seconds`` are of this update.
 
     Raises:
-        BankError: If the bank holds several sites or categories, its covering radius was not measured, or a feature
-            exceeds the range of its type.
+        BankError: If the bank holds several sites or categories, comes with a promise about its pictures or measures
+            distances in a way of its own, its covering radius was not measured, or a feature exceeds the range of its
+            type.
         ValueError: If the features are not as said above, or the budget is a share.
 
     Example:
@@ -85,7 +87,7 @@ def update_bank(
         weights=torch.zeros(len(kept), dtype=torch.float64).index_add_(0, found.owner, weights).float(),
         contributions=(contribution,),
         coresets={contribution.category: contribution.coreset},
-        covering_radius={contribution.category: contribution.covering_radius},
+        covering_radius={contribution.category: _radius(bank, found)},
     )
 
 
@@ -102,7 +104,15 @@ def _check(bank: MemoryBank, *, images: int, coreset: Coreset) -> Contribution:
             f"and categories {', '.join(bank.categories)}; update the bank of one site, then merge those of all sites."
         )
         raise BankError(msg)
-    if not bank.covering_radius or len(bank) != bank.contributions[0].rows:
+    if bank.privacy:
+        msg = (
+            f"Something was promised about the pictures behind the bank of site '{bank.sites[0]}', which would not be "
+            "true of new ones; build it again from all images, and protect that."
+        )
+        raise BankError(msg)
+    check_plain([bank], bank.categories[0])
+    told = bank.covering_radius and bank.contributions[0].mean_distance is not None
+    if not told or len(bank) != bank.contributions[0].rows:
         msg = (
             f"How well the bank of site '{bank.sites[0]}', category '{bank.categories[0]}' covers its patches was not "
             "measured, so it cannot be updated; take the bank as its site built it."
@@ -138,9 +148,8 @@ def _contribution(
     bank: MemoryBank, old: Contribution, found: _Nearest, *, images: int, selection: Selection, method: str
 ) -> Contribution:
     """What the site has contributed with the new images."""
-    moved, new = found.distance[: len(bank)] + _rounding(bank.features), found.distance[len(bank) :]
-    radius = bank.covering_radius[old.category]
-    old_total = old.mean_distance * old.patches + float((moved * bank.weights).sum())
+    moved, new = _moved(bank, found), found.distance[len(bank) :]
+    old_total = (old.mean_distance or 0.0) * old.patches + float((moved * bank.weights).sum())
     return Contribution(
         site=old.site,
         category=old.category,
@@ -148,11 +157,22 @@ def _contribution(
         patches=old.patches + len(new),
         rows=len(selection.indices),
         coreset=method if method.endswith(", updated") else f"{method}, updated",
-        covering_radius=max(float(new.max()), radius + float(moved.max())),
+        covering_radius=_radius(bank, found),
         mean_distance=(old_total + float(new.sum())) / (old.patches + len(new)),
         passes=selection.passes + 1,
         seconds=selection.seconds,
     )
+
+
+def _moved(bank: MemoryBank, found: _Nearest) -> Tensor:
+    """How far each old row is from the kept row that stands for it, at most; float64."""
+    return found.distance[: len(bank)] + _rounding(bank.features)
+
+
+def _radius(bank: MemoryBank, found: _Nearest) -> float:
+    """How far any old or new patch is from a kept row, at most."""
+    (old,) = bank.covering_radius.values()
+    return max(float(found.distance[len(bank) :].max()), old + float(_moved(bank, found).max()))
 
 
 def _rounding(rows: Tensor) -> Tensor:

@@ -71,6 +71,7 @@ def score(site: Site, bank: MemoryBank, rule: ImageScore) -> Mapping[str, SiteSc
         weights=settings.weights,
         image_size=space.image_size,
         keep_aspect_ratio=space.keep_aspect_ratio,
+        frame=space.frame,
         layer_scales=space.layer_scales,
     )
     pictures = SitePictures(

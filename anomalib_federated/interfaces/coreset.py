@@ -77,6 +77,11 @@ class Coreset(ABC):
         settings = {**vars(self), "budget": self.budget.plain()}
         return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in settings.items())})"
 
+    @property
+    def is_blind(self) -> bool:
+        """Whether which rows are picked depends on their number alone, and on no feature: some privacy rests on it."""
+        return False
+
     @abstractmethod
     def pick(self, rows: Rows, *, seed: int, start: int | None) -> Picks:
         """Choose rows.

@@ -12,9 +12,9 @@ clipping, rounding, noise from a secure source, accounting, and the ledger of wh
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal, TypeAlias
+from typing import ClassVar, Literal
 
 import numpy as np
 import torch
@@ -27,13 +27,8 @@ from anomalib_federated.privacy.learnt import Learnt
 from anomalib_federated.privacy.noise import Noise
 from anomalib_federated.privacy.noise_grid import NoiseGrid
 from anomalib_federated.privacy.report import PrivacyReport
+from anomalib_federated.privacy.state import State, check_state
 from anomalib_federated.privacy.sums import NoiseAdders, clipped_sum
-from anomalib_federated.untrusted import shown
-
-State: TypeAlias = Mapping[str, Tensor]
-"""What everybody may know between two rounds, by name: floating tensors, finite."""
-MAX_STATE_NUMBERS = 1 << 26
-"""Numbers in a state: more of them, half a gigabyte, no site computes with."""
 
 
 class Privacy(ABC):
@@ -255,25 +250,3 @@ class SumPrivacy(Privacy):
             noise_by=self.adders.noise_by,
             honest_sites=self.adders.honest_sites,
         )
-
-
-def check_state(state: State) -> None:
-    """Refuse what cannot be known between two rounds.
-
-    Args:
-        state: What came; not trusted.
-
-    Raises:
-        ValueError: If it holds something else than finite floating tensors under printable names, or too much.
-    """
-    count = 0
-    for name, values in state.items():
-        if not isinstance(name, str) or not name.isprintable() or not isinstance(values, Tensor):
-            msg = f"The state of the rounds holds {shown(name)}: {type(values).__name__}; it must hold named tensors."
-            raise ValueError(msg)
-        if (count := count + values.numel()) > MAX_STATE_NUMBERS:
-            msg = f"The state of the rounds holds more than the {MAX_STATE_NUMBERS} numbers accepted."
-            raise ValueError(msg)
-        if not values.is_floating_point() or not bool(torch.isfinite(values).all()):
-            msg = f"The tensor {shown(name)} in the state of the rounds is not floating and finite."
-            raise ValueError(msg)

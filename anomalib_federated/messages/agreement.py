@@ -12,6 +12,7 @@ from flwr.app import ConfigRecord
 
 from anomalib_federated.bank import BankError, FeatureSpace, MemoryBank
 from anomalib_federated.bank.file import MAX_BYTES
+from anomalib_federated.bank.own_distance import check_plain
 from anomalib_federated.bank.quantised import as_quantised, quantised_bank
 from anomalib_federated.messages import MessageError, text
 from anomalib_federated.selection.budget import Budget, BudgetLike
@@ -24,7 +25,7 @@ MAX_TEXT = 1 << 16
 _FIELD = "agreement"
 WEIGHT_ROUNDING = 1e-3
 META_BYTES = 1 << 20
-"""Room for all but the rows in a bank: names, feature space, contribution."""
+"""Room for all but the rows in a bank: names, feature space, contribution, and what is promised."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +41,8 @@ class Agreement:
             reads it: a number (int), a share of its patches (float in (0, 1]), or a target radius with a most.
         dtype: How the rows travel: ``float16`` (half the bytes of ``float32``), ``float32`` or ``int8`` (a quarter).
         seed: Decides every random choice at the sites.
+        privacy: Name of the privacy plugin, by the same rule: what a site sends in place of its bank.
+        privacy_args: Arguments of that plugin.
 
     Raises:
         ValueError: If a field has another type or value.
@@ -51,13 +54,14 @@ class Agreement:
     budget: BudgetLike = 10_000
     dtype: str = "float16"
     seed: int = 0
+    privacy: str = "none"
+    privacy_args: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         checks = {
-            "coreset": (
-                isinstance(self.coreset, str) and 0 < len(self.coreset) <= 100 and not set(self.coreset) & set(".: "),
-                "the name of an installed coreset plugin",
-            ),
+            "coreset": (_is_plugin(self.coreset), "the name of an installed coreset plugin"),
+            "privacy": (_is_plugin(self.privacy), "the name of an installed privacy plugin"),
+            "privacy_args": (isinstance(self.privacy_args, Mapping), "a mapping of names to values"),
             "coreset_args": (isinstance(self.coreset_args, Mapping), "a mapping of names to values"),
             "dtype": (isinstance(self.dtype, str) and self.dtype in DTYPES, f"one of {', '.join(DTYPES)}"),
             "seed": (_is_int(self.seed, 0), "a whole number of at least 0 that fits 63 bits"),
@@ -113,13 +117,16 @@ class Agreement:
         """Refuse a site's bank that is not what was agreed.
 
         Raises:
-            BankError: If its feature space or type is another one, it holds more rows of a category than agreed or
-                another number than it says, or they stand for more patches than it saw; the error names the site.
+            BankError: If its feature space or type is another one, it measures distances in a way of its own, it holds
+                more rows of a category than agreed or another number than it says, or they stand for more patches than
+                it saw; the error names the site.
         """
         sender = f"The bank of site '{', '.join(bank.sites)}'"
         if differing := bank.space.differences(self.space):
             msg = f"{sender} was made by other settings than agreed: {differing}; set the site up as the federation is."
             raise BankError(msg)
+        for category in bank.categories:
+            check_plain([bank], category)
         exact = self.dtype != "int8" or as_quantised(bank.features) is not None
         if bank.features.dtype != self.features_dtype or not exact:
             msg = f"{sender} holds features in {bank.features.dtype}, but {self.dtype} was agreed."
@@ -198,6 +205,11 @@ def _fields(given: str) -> dict[str, Any]:
         msg = "it is no mapping"
         raise TypeError(msg)
     return values | {"space": FeatureSpace.from_dict(values["space"])}
+
+
+def _is_plugin(name: object) -> bool:
+    """Whether it may name a plugin, and is no class path."""
+    return isinstance(name, str) and 0 < len(name) <= 100 and not set(name) & set(".: ")
 
 
 def _is_int(value: object, least: int) -> bool:

@@ -52,11 +52,11 @@ def has_bank(content: RecordDict) -> bool:
 
 
 def bytes_by_category(content: RecordDict) -> dict[str, int]:
-    """Bytes of bank that a message carries, per category; what is no piece of a bank is not counted."""
+    """Bytes of banks, or of what else names its category, that a message carries, per category."""
     counts: dict[str, int] = {}
-    for name, piece in content.config_records.items():
+    for piece in content.config_records.values():
         category, data = piece.get(CATEGORY), piece.get(DATA)
-        if name.startswith(PREFIX) and isinstance(category, str) and isinstance(data, bytes):
+        if isinstance(category, str) and isinstance(data, bytes):
             counts[category] = counts.get(category, 0) + len(data)
     return counts
 

@@ -44,6 +44,8 @@ class DetectorGraph(nn.Module):
             ``(batch, 1, height, width)`` at the network's resolution, and which of their pixels are anomalous.
         """
         prepared = self.transform(images)
-        scores, maps = self.scorer(self.extractor(prepared), CentredRows(rows, centre), prepared.shape[-2:])
+        placement = self.extractor.place(prepared)
+        embedding, affine = self.extractor(prepared, placement), placement and placement.affine
+        scores, maps = self.scorer(embedding, CentredRows(rows, centre), prepared.shape[-2:], affine)
         scores, maps = normalise(scores, image_threshold), normalise(maps, pixel_threshold)
         return scores, scores > 0.5, maps, maps > 0.5

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from anomalib_federated import registry
 from anomalib_federated.backbones import DEFAULT_BACKBONE, Backbone
 from anomalib_federated.bank import BankError, FeatureSpace, MemoryBank
+from anomalib_federated.bank.feature_space import Frame
 from anomalib_federated.interfaces.coreset import Coreset
 from anomalib_federated.memory import parse_bytes
 from anomalib_federated.metrics import AUSPRO
@@ -49,6 +50,8 @@ class FederatedPatchcore(MemoryBankMixin, AnomalibModule):
             ``{radius: R, rows: MOST}`` for as many rows as it takes to cover all patches within ``R``.
         image_size: Height and width to which pictures are resized; ``None`` keeps each picture's own size.
         keep_aspect_ratio: If true, pictures keep their shape and ``image_size`` sets only their area.
+        frame: ``part`` turns, moves and scales each picture so that the part in it lies level, its heavy end to the
+            left: for parts that lie anyhow on a plain background.
         layer_scales: Constant per layer by which its features are divided; ``None`` takes those of the backbone.
         score: Rule for the score of a picture: ``max``, ``smoothed_max``, ``top_fraction`` or ``reweighted``.
         num_neighbors: Neighbourhood size of ``reweighted``.
@@ -86,6 +89,7 @@ class FederatedPatchcore(MemoryBankMixin, AnomalibModule):
         budget: int | float | dict[str, int | float] = 10_000,
         image_size: tuple[int, int] | None = (320, 320),
         keep_aspect_ratio: bool = False,
+        frame: Frame = "picture",
         layer_scales: Sequence[float] | None = None,
         score: ScoreRule = "smoothed_max",
         num_neighbors: int = 9,
@@ -105,6 +109,7 @@ class FederatedPatchcore(MemoryBankMixin, AnomalibModule):
             scales=layer_scales,
             image_size=image_size,
             keep_aspect_ratio=keep_aspect_ratio,
+            frame=frame,
         )
         # anomalib builds its default components before the feature space could be known, so they are passed to it.
         if pre_processor is True:
@@ -230,13 +235,15 @@ class FederatedPatchcore(MemoryBankMixin, AnomalibModule):
             size = " x ".join(map(str, images.shape[-2:]))
             msg = f"A picture of {size} pixels is too small to score; give the model an image_size of 32 or more."
             raise ValueError(msg)
-        embedding = self.model(images)
+        placement = self.model.place(images)
+        embedding = self.model(images, placement)
         scores = images.new_empty(len(images))
         maps = images.new_empty(len(images), 1, *images.shape[2:])
         for category in sorted(set(categories)):
             members = [position for position, name in enumerate(categories) if name == category]
             rows = self.category_rows(category)
-            scores[members], maps[members] = self.scorer(embedding[members], rows, images.shape[-2:])
+            affine = placement and placement.affine[members]
+            scores[members], maps[members] = self.scorer(embedding[members], rows, images.shape[-2:], affine)
         return InferenceBatch(pred_score=scores, anomaly_map=maps)
 
     def validation_step(self, batch: Batch, *args: object, **kwargs: object) -> Batch:
@@ -266,7 +273,9 @@ class FederatedPatchcore(MemoryBankMixin, AnomalibModule):
         """
         category = category or self._only_category()
         images = self.pre_processor.transform(batch) if self.pre_processor else batch
-        scores, maps = self.scorer(self.model(images), self.category_rows(category), images.shape[-2:])
+        placement = self.model.place(images)
+        embedding, affine = self.model(images, placement), placement and placement.affine
+        scores, maps = self.scorer(embedding, self.category_rows(category), images.shape[-2:], affine)
         predictions = InferenceBatch(pred_score=scores, anomaly_map=maps)
         return self.post_processor(predictions, category) if self.post_processor else predictions
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import tempfile
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -15,9 +16,22 @@ from anomalib_federated.bank.validation import check_name
 from anomalib_federated.interfaces.coreset import Coreset, Selection
 from anomalib_federated.memory import MemoryLimit, MemoryLimitError, selection_bytes
 from anomalib_federated.models.patch_features import patch_rows
-from anomalib_federated.patch_store import Identity, PatchStore, StoredRows
+from anomalib_federated.patch_store import Identity, PatchStore, StoredPicture, StoredRows
 
 logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class SelectedRows:
+    """A bank of one site, and what it does not tell.
+
+    Attributes:
+        bank: The bank.
+        pictures: The picture that each of its rows is of.
+    """
+
+    bank: MemoryBank
+    pictures: tuple[StoredPicture, ...]
 
 
 class PatchCollection:
@@ -100,7 +114,8 @@ class PatchCollection:
                 else str(Path(pictures[position]).absolute())
             )
             identity = Identity(0, 0) if pictures is None else Identity.of_file(Path(pictures[position]))
-            self._store(category).add(name, identity, patch_rows(embedding[position : position + 1]))
+            grid = embedding[position : position + 1]
+            self._store(category).add(name, identity, patch_rows(grid), columns=grid.shape[3])
             known.add(name)
 
     @property
@@ -133,6 +148,12 @@ class PatchCollection:
     def build_bank(
         self, coreset: Coreset, *, method: str, site: str, seed: int, dtype: torch.dtype = torch.float32
     ) -> MemoryBank:
+        """The bank of the rows that :meth:`select` chooses."""
+        return self.select(coreset, method=method, site=site, seed=seed, dtype=dtype).bank
+
+    def select(
+        self, coreset: Coreset, *, method: str, site: str, seed: int, dtype: torch.dtype = torch.float32
+    ) -> SelectedRows:
         """Select each category's rows.
 
         Args:
@@ -143,7 +164,7 @@ class PatchCollection:
             dtype: float32 or float16.
 
         Returns:
-            The bank, with the covering radius that each selection measured.
+            The bank, with the covering radius that each selection measured, and the picture of each row.
 
         Raises:
             ValueError: If nothing was collected.
@@ -152,9 +173,13 @@ class PatchCollection:
         if not self.categories:
             msg = f"Site '{site}' has no training picture, so there is nothing to build a memory bank from."
             raise ValueError(msg)
-        return MemoryBank.merge(
-            self._build_category(category, coreset, method=method, site=site, seed=seed).to(dtype)
+        selected = [
+            self._select_category(category, coreset, method=method, site=site, seed=seed)
             for category in self.categories
+        ]
+        return SelectedRows(
+            bank=MemoryBank.merge(each.bank.to(dtype) for each in selected),
+            pictures=tuple(picture for each in selected for picture in each.pictures),
         )
 
     def close(self) -> None:
@@ -182,11 +207,11 @@ class PatchCollection:
                 msg = f"{error} (The features extracted so far are kept in {self._folder}.)"
             raise MemoryLimitError(msg) from error
 
-    def _build_category(self, category: str, coreset: Coreset, *, method: str, site: str, seed: int) -> MemoryBank:
+    def _select_category(self, category: str, coreset: Coreset, *, method: str, site: str, seed: int) -> SelectedRows:
         rows = self.rows(category, picks=coreset.rows(self.patches(category)))
         selection = coreset.select(rows, seed=seed)
         self._log(site, category, rows, selection, method=method)
-        return MemoryBank(
+        bank = MemoryBank(
             features=rows.take(selection.indices),
             row_category=torch.zeros(len(selection.indices), dtype=torch.int32),
             row_site=torch.zeros(len(selection.indices), dtype=torch.int32),
@@ -211,6 +236,7 @@ class PatchCollection:
             coresets={category: method},
             covering_radius={category: selection.radius},
         )
+        return SelectedRows(bank=bank, pictures=tuple(rows.pictures_of(selection.indices)))
 
     def _log(self, site: str, category: str, rows: StoredRows, selection: Selection, *, method: str) -> None:
         logger.info(

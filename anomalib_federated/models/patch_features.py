@@ -13,6 +13,8 @@ from torch.nn.functional import avg_pool2d, interpolate
 
 from anomalib_federated.backbones import Backbone, layer_scales
 from anomalib_federated.bank import FeatureSpace
+from anomalib_federated.bank.feature_space import Frame
+from anomalib_federated.models.part_frame import Placement, place_parts, to_frame
 
 POOLING = 3
 
@@ -26,6 +28,7 @@ class PatchFeatureExtractor(nn.Module):
             the others; ``None`` takes those measured for the backbone.
         image_size: Height and width to which pictures are resized; ``None`` keeps each picture's own.
         keep_aspect_ratio: If true, ``image_size`` sets only the area.
+        frame: ``part`` turns, moves and scales each picture so that the part in it lies level.
 
     Attributes:
         space: All that decides these features.
@@ -41,6 +44,7 @@ class PatchFeatureExtractor(nn.Module):
         scales: Sequence[float] | None = None,
         image_size: tuple[int, int] | None = (320, 320),
         keep_aspect_ratio: bool = False,
+        frame: Frame = "picture",
     ) -> None:
         super().__init__()
         self.backbone = backbone
@@ -55,6 +59,7 @@ class PatchFeatureExtractor(nn.Module):
             std=backbone.std,
             pooling=POOLING,
             dim=sum(backbone.channels),
+            frame=frame,
         )
 
     @classmethod
@@ -74,17 +79,30 @@ class PatchFeatureExtractor(nn.Module):
             scales=space.layer_scales,
             image_size=space.image_size,
             keep_aspect_ratio=space.keep_aspect_ratio,
+            frame=space.frame,
         )
 
-    def forward(self, images: Tensor) -> Tensor:
+    def place(self, images: Tensor) -> Placement | None:
+        """Where the parts of pictures lie; ``None`` if features are made in the picture's own frame.
+
+        Args:
+            images: Resized and normalised pixels, shape ``(batch, 3, height, width)``.
+        """
+        return place_parts(images) if self.space.frame == "part" else None
+
+    def forward(self, images: Tensor, placement: Placement | None = None) -> Tensor:
         """Extract features.
 
         Args:
             images: Resized and normalised pixels, shape ``(batch, 3, height, width)``.
+            placement: What :meth:`place` gave for them, where the caller needs it too; ``None`` asks it here.
 
         Returns:
             Features of shape ``(batch, d, rows, columns)``, on the grid of the first layer.
         """
+        placement = placement or self.place(images)
+        if placement is not None:
+            images = to_frame(images, placement)
         maps = [avg_pool2d(layer, POOLING, 1, POOLING // 2) for layer in self.backbone(images)]
         grid = maps[0].shape[-2:]
         maps = [maps[0], *(interpolate(layer, size=grid, mode="bilinear") for layer in maps[1:])]

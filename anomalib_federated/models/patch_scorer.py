@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
 from anomalib_federated.models.image_score import ImageScore
+from anomalib_federated.models.part_frame import to_picture
 from anomalib_federated.models.patch_features import patch_rows
 from anomalib_federated.selection.distances import nearest_in_chunks, squared_distances
 
@@ -55,13 +56,16 @@ class PatchScorer(nn.Module):
         self.image_score = image_score
         self.smooth = GaussianBlur2d(sigma=(MAP_SIGMA, MAP_SIGMA), channels=1)
 
-    def forward(self, embedding: Tensor, bank: CentredRows, image_size: torch.Size) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, embedding: Tensor, bank: CentredRows, image_size: torch.Size, affine: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         """Score pictures of one category.
 
         Args:
             embedding: Patch features, shape ``(batch, d, rows, columns)``.
             bank: The category's bank rows.
             image_size: Height and width of the anomaly map.
+            affine: From the frame of the features to the picture, shape ``(batch, 2, 3)``; ``None`` if they are one.
 
         Returns:
             Image scores of shape ``(batch,)`` and anomaly maps of shape ``(batch, 1, height, width)``, both in units
@@ -78,7 +82,8 @@ class PatchScorer(nn.Module):
             bank.rows,
             partial(_several_nearest, rows=bank.rows),
         )
-        return scores, self.smooth(interpolate(grid, size=image_size))
+        anomaly_map = interpolate(grid, size=image_size) if affine is None else to_picture(grid, affine, image_size)
+        return scores, self.smooth(anomaly_map)
 
 
 def _nearest(queries: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:

@@ -39,16 +39,18 @@ class StoredPicture:
         identity: Its file, when the features were extracted.
         first: Number of its first row in the store's file.
         rows: How many rows it has.
+        columns: Of the grid of patches that these rows are, line by line.
     """
 
     name: str
     identity: Identity
     first: int
     rows: int
+    columns: int = 1
 
     def line(self) -> bytes:
         """The picture's line; ``first`` follows from the lines before it."""
-        values = {"name": self.name, **asdict(self.identity), "rows": self.rows}
+        values = {"name": self.name, **asdict(self.identity), "rows": self.rows, "columns": self.columns}
         return json.dumps(values, sort_keys=True).encode() + b"\n"
 
 
@@ -88,9 +90,11 @@ def _parse(line: bytes, *, first: int) -> StoredPicture | None:
         values = json.loads(line)
     except ValueError:
         return None
-    if not isinstance(values, dict) or set(values) != {"name", "size", "mtime_ns", "rows"}:
+    if not isinstance(values, dict) or set(values) != {"name", "size", "mtime_ns", "rows", "columns"}:
         return None
-    numbers = values["size"], values["mtime_ns"], values["rows"]
-    if not isinstance(values["name"], str) or not all(type(number) is int for number in numbers) or numbers[2] < 1:
+    size, changed, rows, columns = values["size"], values["mtime_ns"], values["rows"], values["columns"]
+    if not isinstance(values["name"], str) or not all(type(number) is int for number in (size, changed, rows, columns)):
         return None
-    return StoredPicture(values["name"], Identity(*numbers[:2]), first, numbers[2])
+    if rows < 1 or columns < 1 or rows % columns:
+        return None
+    return StoredPicture(values["name"], Identity(size, changed), first, rows, columns)

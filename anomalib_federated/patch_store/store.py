@@ -28,7 +28,7 @@ from anomalib_federated.patch_store.stored_rows import StoredRows
 
 logger = logging.getLogger(__name__)
 
-FORMAT = 1
+FORMAT = 2
 DTYPES = {"float16": torch.float16, "float32": torch.float32}
 FEATURES, PICTURES, HEADER = "features.bin", "pictures.jsonl", "store.json"
 _STATES = "selection-*.safetensors"
@@ -87,23 +87,27 @@ class PatchStore:
         stored = self._pictures.get(picture)
         return stored is not None and stored.identity == identity
 
-    def add(self, picture: str, identity: Identity, rows: Tensor) -> None:
+    def add(self, picture: str, identity: Identity, rows: Tensor, *, columns: int = 1) -> None:
         """Store a picture's features; those of an earlier version of its file are no longer used.
 
         Args:
             picture: Name of the picture.
             identity: Its file.
             rows: Features of shape ``(m, d)``, ``m >= 1``, floating dtype, on any device.
+            columns: Of the grid of patches that the rows are, line by line.
 
         Raises:
-            ValueError: If they are not finite, or too large for the store's dtype.
+            ValueError: If they are not finite, too large for the store's dtype, or no grid of so many columns.
             OSError: If they cannot be written; all that was stored before is kept.
         """
         if rows.ndim != 2 or rows.shape[1] != self.space.dim or not len(rows) or not rows.is_floating_point():
             msg = f"Features of {picture} must be (m, {self.space.dim}), got {tuple(rows.shape)} {rows.dtype}."
             raise ValueError(msg)
+        if columns < 1 or len(rows) % columns:
+            msg = f"The {len(rows)} features of {picture} are no grid of {columns} columns."
+            raise ValueError(msg)
         data = self._convert(picture, rows)
-        stored = StoredPicture(picture, identity, self._rows, len(rows))
+        stored = StoredPicture(picture, identity, self._rows, len(rows), columns)
         try:
             for state in self.folder.glob(_STATES):
                 state.unlink()

@@ -62,7 +62,18 @@ class StoredRows(Rows):
 
     def where(self, row: int) -> str:
         """The row's number and its picture."""
-        return f"row {row} (picture {self.pictures[int(np.searchsorted(self._ends, row, side='right'))].name})"
+        return f"row {row} (picture {self.pictures_of(torch.tensor([row]))[0].name})"
+
+    def grid(self, picture: int) -> Tensor:
+        """Features of one of :attr:`pictures`, by its number, on their grid: ``(rows, columns, d)``, float32."""
+        stored = self.pictures[picture]
+        loaded = np.empty((stored.rows, self.shape[1]), self._dtype)
+        self._fill(loaded, stored.first)
+        return torch.from_numpy(loaded).float().reshape(-1, stored.columns, self.shape[1])
+
+    def pictures_of(self, rows: Tensor) -> list[StoredPicture]:
+        """The picture that each of some rows is of."""
+        return [self.pictures[number] for number in np.searchsorted(self._ends, rows.numpy(), side="right")]
 
     def read(self, rows: slice) -> Tensor:
         """Out of memory if they are kept there, else from the file."""

@@ -13,7 +13,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
 from pydantic import AwareDatetime, ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError, with_config
 
@@ -67,6 +67,19 @@ class PrivacyBudget:
                 "give picture or part, and add_or_remove or replace."
             )
             raise ValueError(msg)
+
+    @classmethod
+    def of(cls, report: PrivacyReport) -> PrivacyBudget:
+        """A budget that a promise just uses up.
+
+        Raises:
+            ValueError: If it promises nothing about pictures or parts.
+        """
+        if report.epsilon is None or report.delta is None:
+            msg = f"The privacy plugin '{report.plugin}' promises nothing, so there is nothing to account for."
+            raise ValueError(msg)
+        unit, adjacency = cast("Any", report.unit), cast("Any", report.adjacency)  # others are refused
+        return cls(epsilon=report.epsilon, delta=report.delta, unit=unit, adjacency=adjacency)
 
     @property
     def mu(self) -> float:

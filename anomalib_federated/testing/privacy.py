@@ -10,12 +10,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from anomalib_federated.interfaces.privacy import BankPrivacy, Privacy, SiteRows, State, SumPrivacy
+from anomalib_federated.interfaces.privacy import BankPrivacy, Privacy, SiteRows, SumPrivacy
 from anomalib_federated.privacy import PrivacyReport
 from anomalib_federated.privacy.discrete_gaussian import Integers
 from anomalib_federated.privacy.gaussian import mu_of
 from anomalib_federated.privacy.learnt import Learnt
 from anomalib_federated.privacy.noise import STEPS, Noise
+from anomalib_federated.privacy.state import State
 from anomalib_federated.testing.banks import example_bank
 from anomalib_federated.testing.construction import can_be_made_without_arguments
 from anomalib_federated.testing.privacy_audit import an_audit_finds_no_more_than_is_claimed

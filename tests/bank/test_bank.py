@@ -31,7 +31,7 @@ def assert_equal(first, second):
         assert ours.dtype == theirs.dtype
         assert ours.shape == theirs.shape
         assert ours.contiguous().numpy().tobytes() == theirs.contiguous().numpy().tobytes()
-    for name in ("categories", "sites", "space", "contributions", "coresets", "covering_radius"):
+    for name in ("categories", "sites", "space", "contributions", "coresets", "covering_radius", "privacy"):
         assert getattr(first, name) == getattr(second, name)
 
 
@@ -529,7 +529,8 @@ def test_claims_of_gigabytes_are_refused_without_room_for_them():
 @pytest.mark.parametrize(
     ("path", "value", "message"),
     [
-        (["format"], 1, "format is 1, this version reads format 2"),
+        (["format"], 1, "format is 1, this version reads format 3"),
+        (["format"], 2, "format is 2, this version reads format 3"),
         (["categories"], None, "not lists"),
         (["categories"], ["nut"], "contribution names|coresets name"),
         (["categories"], [["screw"]], "printable name"),
@@ -562,7 +563,9 @@ def test_meta_data_that_lies_is_refused(path, value, message):
     assert_refused(pack(header, meta, body), message)
 
 
-@pytest.mark.parametrize("field", ["categories", "sites", "space", "contributions", "coresets", "covering_radius"])
+@pytest.mark.parametrize(
+    "field", ["categories", "sites", "space", "contributions", "coresets", "covering_radius", "privacy"]
+)
 def test_meta_data_that_lacks_a_field_is_refused(field):
     header, meta, body = unpack(example_bank().to_bytes())
     del meta[field]

@@ -8,14 +8,22 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
+import torch
 
 from anomalib_federated.backbones import Backbone
 from anomalib_federated.bank import MemoryBank
+from anomalib_federated.bank.learnt_bank import bank_of_learnt
 from anomalib_federated.cli.main import main
 from anomalib_federated.data import AutoVI
 from anomalib_federated.federation import Agreement, Site
+from anomalib_federated.interfaces.privacy import SiteRows
 from anomalib_federated.models.patch_features import PatchFeatureExtractor
+from anomalib_federated.privacy.learnt import Learnt
 from anomalib_federated.testing import example_bank
+from anomalib_federated.testing.privacy import example_report
+from anomalib_federated_plugins.privacy.row_noise import RowNoise
+
+PLAIN = {"places": None, "projected_to": None}
 
 
 @pytest.fixture
@@ -69,10 +77,56 @@ def test_info_as_json_is_one_object(files: list[str], capsys: pytest.CaptureFixt
     assert told[files[2]]["digest"] == bank.digest
     assert told[files[2]]["contributions"] == [asdict(item) for item in bank.contributions]
     assert told[files[2]]["categories"] == {
-        "screw": {"rows": 16, "coreset": "example", "covering_radius": 0.5, "mean_distance": 0.25},
-        "nut": {"rows": 5, "coreset": "example", "covering_radius": 0.5, "mean_distance": 0.25},
+        "screw": {"rows": 16, "coreset": "example", "covering_radius": 0.5, "mean_distance": 0.25} | PLAIN,
+        "nut": {"rows": 5, "coreset": "example", "covering_radius": 0.5, "mean_distance": 0.25} | PLAIN,
     }
+    assert [(group["sites"], group["report"]) for group in told[files[2]]["privacy"]] == [(["c"], None)]
     assert told[files[2]]["space"]["layers"] == ["layer"]
+
+
+def test_info_tells_the_promise_of_each_site(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    promised = example_report(epsilon=2.0)
+    per_row = RowNoise(epsilon=1.0)
+    rows = SiteRows(bank=example_bank(site="rows"), units=torch.arange(16))
+    bank = MemoryBank.merge(
+        [
+            *(replace(example_bank(site=site), privacy={site: promised}) for site in ("north", "south")),
+            replace(example_bank(site="rows"), privacy={"rows": per_row.report(rows)}),
+            example_bank(site="open"),
+        ]
+    )
+    path = str(bank.save(tmp_path / "bank"))
+    assert main(["bank", "info", path]) == 0
+    text = " ".join(capsys.readouterr().out.split())
+    for said in (
+        "privacy of north, south: per picture, epsilon 2, delta 1e-05",
+        *promised.in_words,
+        "How (example): A noisy sum. Covered: the sum.",
+        "privacy of rows: per row, epsilon 1, delta 1e-05",
+        "Not covered: " + per_row.report(rows).exposes[0],
+        "privacy of open: none Nothing is promised",
+    ):
+        assert said in text
+    assert main(["bank", "info", "--json", path]) == 0
+    told = json.loads(capsys.readouterr().out)[path]["privacy"]
+    assert [group["sites"] for group in told] == [["north", "south"], ["rows"], ["open"]]
+    assert told[0]["report"] == json.loads(promised.to_json())
+    assert told[0]["in_words"] == list(promised.in_words)
+
+
+def test_info_tells_how_a_bank_of_sums_measures(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    learnt = Learnt(
+        rows=torch.randn(3, 8),
+        pictures=5.0,
+        places=torch.tensor([[0.0, 0.0], [1.0, 0.5], [0.0, 0.0]]),
+        projection=torch.eye(8)[:, :6],
+    )
+    bank = bank_of_learnt({"screw": learnt}, space=example_bank().space, method="sums", site="all", privacy={})
+    assert main(["bank", "info", str(bank.save(tmp_path / "bank"))]) == 0
+    text = capsys.readouterr().out
+    assert "screw: a patch is compared with the rows at the nearest of 2 places" in text
+    assert "screw: distances are measured after a projection to 6 numbers" in text
+    assert [word for word in text.split() if word in ("not", "told")][-4:] == ["not", "told", "not", "told"]
 
 
 def test_info_refuses_what_is_no_bank(files: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,6 +4,7 @@ import json
 import random
 import struct
 from copy import deepcopy
+from dataclasses import replace
 
 import pytest
 from flwr.app import ArrayRecord, ConfigRecord, MetricRecord
@@ -11,6 +12,7 @@ from flwr.app import ArrayRecord, ConfigRecord, MetricRecord
 from anomalib_federated.federation import Agreement
 from anomalib_federated.messages import MessageError
 from anomalib_federated.testing import example_bank
+from anomalib_federated.testing.privacy import example_report
 from tests.federation.hostile import content_of, pack, refusal, unpack
 from tests.federation.pieces import files_in, pieces_of
 
@@ -166,7 +168,7 @@ def one_mutation(data, rng):
 
 @pytest.mark.parametrize("dtype", ["float32", "float16", "int8"])
 def test_no_mutation_of_a_message_does_harm(dtype):
-    bank = example_bank(rows=12, dim=4)
+    bank = replace(example_bank(rows=12, dim=4), privacy={"plant-a": example_report(epsilon=2.0)})
     agreement = Agreement(space=bank.space, dtype=dtype, budget=12)
     data = agreement.rounded(bank).to_bytes()
     assert refusal(content_of(data), agreement) == ""

@@ -215,7 +215,7 @@ def test_a_store_of_another_format_is_refused(tmp_path):
     filled(tmp_path).close()
     header = tmp_path / "store.json"
     header.write_text(json.dumps(json.loads(header.read_text()) | {"format": 9}))
-    with pytest.raises(StoreError, match="format is 9 and 1"):
+    with pytest.raises(StoreError, match="format is 9 and 2"):
         PatchStore(tmp_path, SPACE)
 
 
@@ -239,9 +239,11 @@ def test_features_without_a_header_are_refused(tmp_path):
         b"nonsense\n",
         b"[1]\n",
         b'{"name": "a", "size": 1, "mtime_ns": 1}\n',
-        b'{"name": "a", "size": 1, "mtime_ns": 1, "rows": 0}\n',
-        b'{"name": "a", "size": 1, "mtime_ns": 1, "rows": true}\n',
-        b'{"name": 7, "size": 1, "mtime_ns": 1, "rows": 1}\n',
+        b'{"name": "a", "size": 1, "mtime_ns": 1, "rows": 0, "columns": 1}\n',
+        b'{"name": "a", "size": 1, "mtime_ns": 1, "rows": true, "columns": 1}\n',
+        b'{"name": "a", "size": 1, "mtime_ns": 1, "rows": 3, "columns": 2}\n',
+        b'{"name": "a", "size": 1, "mtime_ns": 1, "rows": 3, "columns": 0}\n',
+        b'{"name": 7, "size": 1, "mtime_ns": 1, "rows": 1, "columns": 1}\n',
         b"\xff\n",
     ],
 )
@@ -348,3 +350,27 @@ def test_a_full_disk_loses_nothing(tmp_path):
     store = PatchStore(tmp_path, SPACE)
     assert [store.holds(name, Identity(1, 1)) for name in ("a.png", "b.png", "c.png")] == [True, False, True]
     assert everything(store.rows(["a.png", "c.png"])).unique(return_counts=True)[1].tolist() == [60 * DIM, 40 * DIM]
+
+
+def test_pictures_come_back_on_their_grids(tmp_path):
+    with_grid = torch.arange(6 * DIM, dtype=torch.float32).reshape(2, 3, DIM)
+    store = PatchStore(tmp_path, SPACE, dtype="float32")
+    store.add("b.png", FILE, with_grid.flatten(0, 1), columns=3)
+    store.add("a.png", FILE, torch.ones(4, DIM))
+    store.close()
+    rows = PatchStore(tmp_path, SPACE, dtype="float32").rows(["b.png", "a.png"])
+    assert [picture.name for picture in rows.pictures] == ["a.png", "b.png"]
+    assert rows.grid(0).shape == (4, 1, DIM)
+    assert torch.equal(rows.grid(1), with_grid)
+    assert [picture.name for picture in rows.pictures_of(torch.tensor([3, 9, 4, 0]))] == [
+        "a.png",
+        "b.png",
+        "b.png",
+        "a.png",
+    ]
+
+
+@pytest.mark.parametrize("columns", [0, 4])
+def test_rows_that_are_no_grid_are_refused(tmp_path, columns):
+    with pytest.raises(ValueError, match=f"no grid of {columns} columns"):
+        PatchStore(tmp_path, SPACE).add("a.png", FILE, torch.ones(6, DIM), columns=columns)

@@ -9,9 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from anomalib_federated.bank import MemoryBank
-from anomalib_federated.interfaces.privacy import SiteRows, check_state
+from anomalib_federated.interfaces.privacy import SiteRows
 from anomalib_federated.privacy.gaussian import composed, epsilon_of
 from anomalib_federated.privacy.noise import STEPS
+from anomalib_federated.privacy.state import check_state
 from anomalib_federated.testing import example_bank
 from anomalib_federated.testing.privacy import CHECKS, ConstantNoise, seeded_noise
 from tests.privacy.example_sums import MeanPrivacy

@@ -23,6 +23,11 @@ class RandomCoreset(Coreset):
         (2, 1.414)
     """
 
+    @property
+    def is_blind(self) -> bool:
+        """Unless rows are drawn until they cover all within a radius."""
+        return self.budget.radius is None
+
     def pick(self, rows: Rows, *, seed: int, start: int | None) -> Picks:
         """Draw rows; ``start``, if given, is always among them and first."""
         order = torch.randperm(len(rows), generator=torch.Generator().manual_seed(seed))

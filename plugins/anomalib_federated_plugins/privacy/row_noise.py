@@ -17,16 +17,12 @@ import torch
 from torch import Tensor
 
 from anomalib_federated.bank import Contribution, MemoryBank
-from anomalib_federated.bank.validation import MAX_NUMBER
 from anomalib_federated.interfaces.privacy import BankPrivacy, SiteRows
 from anomalib_federated.privacy import PrivacyReport
 from anomalib_federated.privacy.gaussian import epsilon_of, mu_of
 from anomalib_federated.privacy.noise import Noise
 from anomalib_federated.privacy.noise_grid import NoiseGrid
 from anomalib_federated_plugins.privacy.none import BANK
-
-NOT_TOLD = MAX_NUMBER
-"""In place of a distance that was measured on the pictures: a bound that is true of any."""
 
 
 class RowNoise(BankPrivacy):
@@ -143,8 +139,6 @@ def _untold(bank: MemoryBank) -> MemoryBank:
         count = int(own.sum())
         weights[own] = items[category].patches / count
         contributions.append(
-            replace(
-                items[category], rows=count, covering_radius=NOT_TOLD, mean_distance=NOT_TOLD, passes=1, seconds=0.0
-            )
+            replace(items[category], rows=count, covering_radius=None, mean_distance=None, passes=1, seconds=0.0)
         )
     return replace(bank, weights=weights, contributions=tuple(contributions), covering_radius={})

@@ -160,5 +160,5 @@ def _joined(before: MemoryBank, more: MemoryBank, counts: object) -> MemoryBank:
         weights=torch.cat([torch.tensor(counts, dtype=torch.float32), more.weights]),
         contributions=(contribution,),
         coresets={old.category: contribution.coreset},
-        covering_radius={old.category: new.covering_radius},
+        covering_radius={} if new.covering_radius is None else {old.category: new.covering_radius},
     )

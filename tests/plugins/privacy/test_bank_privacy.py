@@ -16,7 +16,7 @@ from anomalib_federated.privacy.noise import Noise
 from anomalib_federated.testing import example_bank
 from anomalib_federated.testing.privacy import CHECKS, ConstantNoise, noise_is_as_large_as_reported, seeded_noise
 from anomalib_federated_plugins.privacy.none import NoPrivacy
-from anomalib_federated_plugins.privacy.row_noise import NOT_TOLD, RowNoise
+from anomalib_federated_plugins.privacy.row_noise import RowNoise
 
 
 class PerPicture(RowNoise):
@@ -97,7 +97,7 @@ def test_what_was_measured_on_pictures_is_not_sent_under_a_promise_per_picture()
     rows = rows_of(MemoryBank.merge([example_bank(rows=4, category="nut"), example_bank(rows=6, category="screw")]))
     sent = PerPicture().protect(rows, noise=Noise())
     assert sent.covering_radius == {}
-    assert {item.covering_radius for item in sent.contributions} == {NOT_TOLD}
+    assert {(item.covering_radius, item.mean_distance) for item in sent.contributions} == {(None, None)}
     assert {item.seconds for item in sent.contributions} == {0.0}
     for category in sent.categories:
         weights = sent.for_category(category).weights
