@@ -19,6 +19,7 @@ from anomalib_federated.privacy.noise import STEPS, Noise
 from anomalib_federated.privacy.state import State
 from anomalib_federated.testing.banks import example_bank
 from anomalib_federated.testing.construction import can_be_made_without_arguments
+from anomalib_federated.testing.privacy_audit import an_audit_finds_no_more_than_is_claimed
 from anomalib_federated.testing.randomness import under_two_random_states
 
 Plugin: TypeAlias = type[Privacy]
@@ -175,6 +176,7 @@ CHECKS = (
     a_promise_needs_noise,
     noise_is_as_large_as_reported,
     rounds_lead_to_rows,
+    an_audit_finds_no_more_than_is_claimed,
 )
 
 

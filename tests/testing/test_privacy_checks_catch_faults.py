@@ -143,6 +143,64 @@ class GivesNoRows(MeanPrivacy):
         return state["mean"]
 
 
+class Halved(Noise):
+    def __init__(self, noise):
+        super().__init__()
+        self.noise = noise
+
+    def draw(self, count):
+        return self.noise.draw(count) // 2
+
+
+class Again(Noise):
+    """The noise that was drawn before, as long as it is long enough."""
+
+    def __init__(self, noise):
+        super().__init__()
+        self.noise, self.drawn = noise, np.empty(0, dtype=np.int64)
+
+    def draw(self, count):
+        if len(self.drawn) < count:
+            self.drawn = self.noise.draw(count)
+        return self.drawn[:count].copy()
+
+
+@fault("an_audit_finds_no_more_than_is_claimed")
+class HalfTheNoiseOnSums(MeanPrivacy):
+    def release(self, units, state, number, *, noise):
+        return super().release(units, state, number, noise=Halved(noise))
+
+
+@fault("an_audit_finds_no_more_than_is_claimed")
+class ReusesNoiseInTheSecondRound(MeanPrivacy):
+    def release(self, units, state, number, *, noise):
+        if number == 0:
+            self.noise = Again(noise)
+        return super().release(units, state, number, noise=self.noise)
+
+
+@fault("an_audit_finds_no_more_than_is_claimed")
+class ClipsPairs(MeanPrivacy):
+    """Every two numbers to the clip: ordinary pictures are short enough to show nothing of it."""
+
+    def learn(self, state, total):
+        return state
+
+    def release(self, units, state, number, *, noise):
+        total, grid = np.zeros(self.dimensions(state), dtype=np.int64), self.grid(number, state)
+        for [picture] in units:
+            vector = self.contribution(picture, state).double().numpy()
+            for block in np.arange(len(vector)) // 2 == np.arange((len(vector) + 1) // 2)[:, None]:
+                total += grid.encode((vector * block)[None])[0]
+        return self.adders.at_site(total, noise=noise)
+
+
+@fault("an_audit_finds_no_more_than_is_claimed")
+class TrustsAnyCoreset(PerPicture):
+    def report(self, rows):
+        return super().report(replace(rows, chosen_blindly=True))
+
+
 @pytest.mark.parametrize(("check", "plugin"), FAULTS)
 def test_a_fault_is_caught_by_its_check(check, plugin):
     for each in CHECKS:
