@@ -56,7 +56,7 @@ def nearest_rows_in_place(
     step = max(1, CHUNK_ELEMENTS // (len(by_picture) * len(rows)))
     parts = [
         _nearest_in_place(some, rows, places, where)
-        for some, where in zip(by_picture.split(step, 1), cells.split(step), strict=True)
+        for some, where in zip(torch.split(by_picture, step, 1), torch.split(cells, step), strict=True)
     ]
     return torch.cat([part[0] for part in parts], 1).flatten(), torch.cat([part[1] for part in parts], 1).flatten()
 
