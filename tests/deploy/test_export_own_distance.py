@@ -37,7 +37,7 @@ def grid_of_places(side: int) -> torch.Tensor:
 
 
 def learnt_bank(model: FederatedPatchcore) -> MemoryBank:
-    """Categories with places, a projection or both, two of different widths; rows are near the pictures' patches."""
+    """Categories with places, a projection or both, of different widths; rows are patches of pictures."""
     generator = torch.Generator().manual_seed(0)
     with torch.inference_mode():
         patches = model.model(torch.rand(4, 3, 64, 64, generator=generator)).permute(0, 2, 3, 1).flatten(0, 2).clone()
