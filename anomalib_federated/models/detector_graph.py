@@ -49,6 +49,6 @@ class DetectorGraph(nn.Module):
         prepared = self.transform(images)
         placement = self.extractor.place(prepared)
         embedding, affine = self.extractor(prepared, placement), placement and placement.affine
-        scores, maps = self.scorer(embedding, rows, prepared.shape[-2:], affine)
+        scores, maps = self.scorer(embedding, rows, self.extractor.map_size(prepared), affine)
         scores, maps = normalise(scores, image_threshold), normalise(maps, pixel_threshold)
         return scores, scores > 0.5, maps, maps > 0.5

@@ -233,19 +233,20 @@ class FederatedPatchcore(MemoryBankMixin, AnomalibModule):
             BankError: If a category is not in the bank.
             ValueError: If the pictures are too small for an anomaly map.
         """
-        if min(images.shape[-2:]) < SMALLEST_SIDE:
-            size = " x ".join(map(str, images.shape[-2:]))
-            msg = f"A picture of {size} pixels is too small to score; give the model an image_size of 32 or more."
+        size = self.model.map_size(images)
+        if min(size) < SMALLEST_SIDE:
+            shown = " x ".join(map(str, size))
+            msg = f"A picture of {shown} pixels is too small to score; give the model an image_size of 32 or more."
             raise ValueError(msg)
         placement = self.model.place(images)
         embedding = self.model(images, placement)
         scores = images.new_empty(len(images))
-        maps = images.new_empty(len(images), 1, *images.shape[2:])
+        maps = images.new_empty(len(images), 1, *size)
         for category in sorted(set(categories)):
             members = [position for position, name in enumerate(categories) if name == category]
             rows = self.category_rows(category)
             affine = placement and placement.affine[members]
-            scores[members], maps[members] = self.scorer(embedding[members], rows, images.shape[-2:], affine)
+            scores[members], maps[members] = self.scorer(embedding[members], rows, size, affine)
         return InferenceBatch(pred_score=scores, anomaly_map=maps)
 
     def validation_step(self, batch: Batch, *args: object, **kwargs: object) -> Batch:
@@ -277,7 +278,7 @@ class FederatedPatchcore(MemoryBankMixin, AnomalibModule):
         images = self.pre_processor.transform(batch) if self.pre_processor else batch
         placement = self.model.place(images)
         embedding, affine = self.model(images, placement), placement and placement.affine
-        scores, maps = self.scorer(embedding, self.category_rows(category), images.shape[-2:], affine)
+        scores, maps = self.scorer(embedding, self.category_rows(category), self.model.map_size(images), affine)
         predictions = InferenceBatch(pred_score=scores, anomaly_map=maps)
         return self.post_processor(predictions, category) if self.post_processor else predictions
 
