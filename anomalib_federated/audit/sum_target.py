@@ -18,9 +18,10 @@ from anomalib_federated.audit.drawn_ahead import Silence
 from anomalib_federated.audit.pictures import canaries
 from anomalib_federated.audit.target import Target, Worlds
 from anomalib_federated.bank import FeatureSpace
-from anomalib_federated.interfaces.privacy import State, SumPrivacy
+from anomalib_federated.interfaces.privacy import SumPrivacy
 from anomalib_federated.privacy.discrete_gaussian import Integers
 from anomalib_federated.privacy.noise import STEPS, Noise
+from anomalib_federated.privacy.state import State
 
 Views: TypeAlias = list[list[Scores]]
 """Per round, what is seen: the sum of each site, the audited one first, or that of all; in the noise's deviations."""
