@@ -10,10 +10,11 @@ import torch
 from torch import Tensor
 
 from anomalib_federated.bank import Contribution, MemoryBank
-from anomalib_federated.interfaces.privacy import SiteRows, State, SumPrivacy
+from anomalib_federated.interfaces.privacy import SiteRows, SumPrivacy
 from anomalib_federated.privacy import PrivacyReport
 from anomalib_federated.privacy.discrete_gaussian import Integers
 from anomalib_federated.privacy.noise import Noise
+from anomalib_federated.privacy.state import State
 from anomalib_federated_plugins.privacy.row_noise import RowNoise
 
 BLOCKS = 3

@@ -69,7 +69,7 @@ def row_settings(options: argparse.Namespace) -> list[tuple[str, dict[str, objec
         budget = int(ROW_PICTURES * side * side * ROW_SHARE)
         for name in ("k_center", "random"):
             coreset = registry.build("coreset", name, budget=budget)
-            selecting = Selecting(coreset=coreset, name=name, blind=name == "random")
+            selecting = Selecting(coreset=coreset, name=name)
             settings.append((f"{name}, {side * side} patches", {"pictures": pictures, "selecting": selecting}))
     return settings
 

@@ -86,7 +86,7 @@ def audit(
         >>> from anomalib_federated import registry
         >>> from anomalib_federated.audit import Selecting, audit, generated_pictures, generated_space, target_of
         >>> pictures = generated_pictures(4, dim=8, seed=0)
-        >>> selecting = Selecting(coreset=registry.build("coreset", "random", budget=16), name="random", blind=True)
+        >>> selecting = Selecting(coreset=registry.build("coreset", "random", budget=16), name="random")
         >>> privacy = registry.build("privacy", "none")
         >>> target = target_of(privacy, pictures, space=generated_space(8), selecting=selecting)
         >>> audit(target, pictures, setting="generated pictures", runs=200).epsilon_found > 3

@@ -34,13 +34,11 @@ class Selecting:
     Attributes:
         coreset: Chooses them.
         name: Of the coreset, for the record.
-        blind: Whether it looks at no feature.
         seed: Decides every random choice; known to the attacker.
     """
 
     coreset: Coreset
     name: str
-    blind: bool
     seed: int = 0
 
     def rows(self, pictures: Sequence[Tensor], *, space: FeatureSpace) -> SiteRows:
@@ -79,7 +77,7 @@ class Selecting:
             coresets={CATEGORY: self.name},
             covering_radius={CATEGORY: selection.radius},
         )
-        return SiteRows(bank=bank, units=units[selection.indices], chosen_blindly=self.blind)
+        return SiteRows(bank=bank, units=units[selection.indices], chosen_blindly=self.coreset.is_blind)
 
 
 class BankTarget(Target[SiteRows, MemoryBank]):

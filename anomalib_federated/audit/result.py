@@ -88,6 +88,8 @@ class AuditResult:
             if self.epsilon is not None and self.epsilon_found <= self.epsilon:
                 why = f" Its noise amounts to a mu of {self.mu:.3g} by the report, but to at least {self.mu_found:.3g}."
             return (f"REFUTED: {claim}, but {found}.{why}",)
+        if max(self.epsilon_found, self.epsilon_if_gaussian or 0.0) == 0:
+            return (f"Not refuted, but nothing was shown: {claim}, and so few runs tell nothing; give more.",)
         return (
             f"Not refuted: {claim}; {found}.",
             "An audit cannot prove a promise: the nearer the bound lies to the claim, the smaller the fault that it "

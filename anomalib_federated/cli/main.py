@@ -32,6 +32,7 @@ COMMANDS = {
     "export": ("anomalib", "export a model to OpenVINO, ONNX or torch"),
     "inspect": ("inspect", "give verdicts on pictures with an exported model (needs no torch)"),
     "bank": ("bank", "look at memory banks, aggregate them, add images to one, forget a site"),
+    "privacy": ("privacy", "plan what a promise costs, audit whether a plugin keeps it"),
     "status": ("status", "tell which sites are in a deployed federation, which are not, and why"),
     "plugins": ("plugins", "list the installed plugins"),
 }

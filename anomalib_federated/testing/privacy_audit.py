@@ -37,7 +37,7 @@ def _targets(privacy: Privacy, pictures: Tensor) -> Iterator[tuple[Target[Any, A
         return
     for name in ("k_center", "random"):
         coreset = registry.build("coreset", name, budget=ROWS)
-        selecting = Selecting(coreset=coreset, name=name, blind=name == "random")
+        selecting = Selecting(coreset=coreset, name=name)
         try:
             yield target_of(privacy, pictures, space=space, selecting=selecting), f"rows chosen by {name}"
         except ValueError:  # it makes no promise about rows that are chosen so
