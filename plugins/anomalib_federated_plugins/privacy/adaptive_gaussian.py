@@ -20,8 +20,9 @@ import torch
 from torch import Tensor
 
 from anomalib_federated.bank import FeatureSpace
-from anomalib_federated.interfaces.privacy import State, SumPrivacy
+from anomalib_federated.interfaces.privacy import SumPrivacy
 from anomalib_federated.privacy.learnt import Learnt
+from anomalib_federated.privacy.state import State
 from anomalib_federated_plugins.privacy.cosine_map import cosines_at, from_cosines, position_cosines, to_cosines
 from anomalib_federated_plugins.privacy.directions import Directions
 from anomalib_federated_plugins.privacy.half_vector import from_half_vector, half_vector, half_vector_size
@@ -198,10 +199,12 @@ def _whitening(moments: Tensor, noise: Tensor, state: State) -> Tensor:
 
 def _unit(vector: Tensor) -> Tensor:
     """Of length one, or zero."""
-    return vector / vector.norm().clamp_min(1e-100)
+    unit: Tensor = vector / vector.norm().clamp_min(1e-100)
+    return unit
 
 
 def _shrunk(means: Tensor, noise: Tensor) -> Tensor:
     """Along the last dimension, towards zero by as much as noise made it longer (James and Stein 1961)."""
     energy = means.pow(2).sum(-1, keepdim=True).clamp_min(1e-100)
-    return means * (1 - means.shape[-1] * noise**2 / energy).clamp_min(0)
+    shrunk: Tensor = means * (1 - means.shape[-1] * noise**2 / energy).clamp_min(0)
+    return shrunk

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from anomalib_federated.bank import FeatureSpace
-from anomalib_federated.interfaces.privacy import State
+from anomalib_federated.privacy.state import State
 from anomalib_federated_plugins.privacy.public_features import public_features
 
 
