@@ -194,7 +194,8 @@ def _whitening(moments: Tensor, noise: Tensor, state: State) -> Tensor:
     if not least > 0:  # pictures without any spread, and no noise
         return state["whitening"]
     whitening = state["whitening"] @ (vectors / values.clamp_min(least).sqrt())
-    return whitening * math.sqrt(len(values)) / whitening.norm()
+    scaled: Tensor = whitening * math.sqrt(len(values)) / whitening.norm()
+    return scaled
 
 
 def _unit(vector: Tensor) -> Tensor:
