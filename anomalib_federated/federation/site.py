@@ -147,7 +147,14 @@ class Site:
             msg = f"Site '{self.name}' has no picture of {', '.join(sorted(states))}, so it has nothing to add up."
             raise PrivacyError(msg)
         return noisy_sums(
-            self.patches(), privacy, asked, number, agreement=agreement, guard=self.guard, noise=self.noise
+            self.patches(),
+            privacy,
+            site=self.name,
+            states=asked,
+            number=number,
+            agreement=agreement,
+            guard=self.guard,
+            noise=self.noise,
         )
 
     def covering(self, bank: MemoryBank) -> dict[str, Covering]:
@@ -177,6 +184,7 @@ class Site:
         Raises:
             BankError: If this site's settings give another feature space than agreed; the error names the field.
         """
+        _check_bare(agreement)
         self.refuse_unprotected("which patches lie far from others")
         self._check_space(agreement.space)
         if self._frontier is None:
@@ -204,6 +212,7 @@ class Site:
         Raises:
             BankError: If this site's settings give another feature space than agreed, or the bank was not measured.
         """
+        _check_bare(agreement)
         self.refuse_unprotected("which patches a bank leaves far away")
         self._check_space(bank.space)
         sent = self.build_bank(agreement.part(first))
@@ -273,6 +282,16 @@ class Site:
             "%s: features of %d images, %d of them stored before, in %.1f s",
             self.name, len(self.images), len(stored), time.perf_counter() - began,
         )  # fmt: skip
+
+
+def _check_bare(agreement: Agreement) -> None:
+    """Refuse to send rows that no privacy plugin has seen, where one was agreed on."""
+    if agreement.privacy != "none":
+        msg = (
+            f"The privacy plugin '{agreement.privacy}' was agreed on, and it is for one exchange of banks; use it with "
+            "a strategy of one round."
+        )
+        raise PrivacyError(msg)
 
 
 def _privacy_of(agreement: Agreement) -> Privacy:

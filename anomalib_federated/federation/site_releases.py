@@ -85,7 +85,7 @@ def protected_bank(
         promise=promise,
         spent=promise,
         categories=selected.bank.categories,
-        what=f"a bank by {promise.plugin}",
+        what=f"{site}: a bank by {promise.plugin}",
     )
     return MemoryBank.from_bytes(data, source=f"The release of site '{site}'")
 
@@ -93,9 +93,10 @@ def protected_bank(
 def noisy_sums(
     patches: PatchCollection,
     privacy: SumPrivacy,
+    *,
+    site: str,
     states: Mapping[str, State],
     number: int,
-    *,
     agreement: Agreement,
     guard: PrivacyGuard | None,
     noise: Noise,
@@ -105,6 +106,7 @@ def noisy_sums(
     Args:
         patches: The site's.
         privacy: The plugin that was agreed.
+        site: Name of the site, for the record.
         states: What everybody knows, per category that the site has.
         number: Of the round, from 0.
         agreement: What was agreed.
@@ -134,7 +136,7 @@ def noisy_sums(
         promise=promise,
         spent=spent,
         categories=categories,
-        what=f"round {number + 1} of {len(privacy.shares)} of {promise.plugin}",
+        what=f"{site}: round {number + 1} of {len(privacy.shares)} of {promise.plugin}",
     )
     found = load(data)
     return NoisySums(

@@ -14,8 +14,9 @@ from flwr.app import ArrayRecord, ConfigRecord, Message, MessageType, MetricReco
 from flwr.serverapp import Grid
 from flwr.serverapp.strategy import Strategy
 
-from anomalib_federated import messages
+from anomalib_federated import messages, registry
 from anomalib_federated.bank import BankError, MemoryBank
+from anomalib_federated.interfaces.privacy import BankPrivacy
 from anomalib_federated.messages import MessageError, traffic
 from anomalib_federated.messages.agreement import Agreement
 from anomalib_federated.messages.bank_arrays import arrays_of, bank_of
@@ -145,9 +146,21 @@ class BankStrategy(Strategy):
         """Note what the sites are asked for, so that :meth:`receive` can hold them to it.
 
         Raises:
+            FederationError: If the privacy plugin agreed on does not send what this strategy needs.
             MessageError: If ``config`` holds no agreement.
+            PluginError: If there is no such plugin.
         """
         self._agreement = Agreement.from_record(config, source="the server")
+        privacy = self._agreement.privacy
+        sends_banks = issubclass(registry.load("privacy", privacy), BankPrivacy)
+        if sends_banks != self.merges_banks:
+            needed, wrong = ("banks", "sums") if self.merges_banks else ("sums", "banks")
+            other = "the strategy noisy_sums" if self.merges_banks else "the privacy plugin adaptive_gaussian"
+            msg = (
+                f"The strategy {type(self).__name__} needs sites that send {needed}, but under the privacy plugin "
+                f"'{privacy}' they send {wrong}; take {other}, say."
+            )
+            raise FederationError(msg)
 
     @property
     def agreement(self) -> Agreement:

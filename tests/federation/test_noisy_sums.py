@@ -7,14 +7,16 @@ from flwr.app import ConfigRecord, Message, RecordDict
 
 from anomalib_federated import messages
 from anomalib_federated.federation import simulate
-from anomalib_federated.federation.privacy_guard import PrivacyGuard
+from anomalib_federated.federation.privacy_guard import PrivacyError, PrivacyGuard
 from anomalib_federated.federation.privacy_terms import PrivacyTerms
 from anomalib_federated.federation.simulation import in_process_grid
 from anomalib_federated.interfaces.strategy import FederationError
 from anomalib_federated.messages.agreement import Agreement
 from anomalib_federated.messages.sums import EVERY, ROUND, SUMS, state_records
 from anomalib_federated.testing.privacy import ConstantNoise, seeded_noise
+from anomalib_federated_plugins.strategy.exact_k_center import ExactKCenter
 from anomalib_federated_plugins.strategy.noisy_sums import ALL_SITES, NoisySums
+from anomalib_federated_plugins.strategy.refinement import Refinement
 from tests.privacy.example_sums import MeanPrivacy
 
 
@@ -144,15 +146,17 @@ def test_a_site_without_terms_promises_nothing(make_site, agreement):
 
 
 def test_a_plugin_of_banks_is_refused_before_anybody_is_asked(make_site, extractor):
-    with pytest.raises(FederationError, match="'row_noise' sends banks"):
+    with pytest.raises(FederationError, match="'row_noise' they send banks"):
         simulate([make_site("north", screw=3)], NoisySums(), Agreement(space=extractor.space, privacy="row_noise"))
 
 
 def test_no_bank_of_a_site_that_agreed_on_sums(make_guarded, agreement):
     from anomalib_federated_plugins.strategy.concatenate import Concatenate
 
-    with pytest.raises(FederationError, match="use the strategy noisy_sums"):
+    with pytest.raises(FederationError, match="take the strategy noisy_sums"):
         simulate([make_guarded("north", screw=3)], Concatenate(), agreement)
+    with pytest.raises(PrivacyError, match="use the strategy noisy_sums"):
+        make_guarded("north", screw=3).build_bank(agreement)
 
 
 def test_under_a_promise_other_questions_are_refused(make_guarded, agreement):
@@ -191,3 +195,10 @@ def test_hostile_questions_are_refused_and_spend_nothing(make_guarded, agreement
     assert reply.has_error()
     assert said in reply.error.reason
     assert not (site.guard.terms.folder / "ledger.jsonl").exists()
+
+
+@pytest.mark.parametrize("strategy", [Refinement(budget=5), ExactKCenter(budget=5)])
+def test_no_bare_rows_in_later_rounds_where_noise_was_agreed_on(make_site, extractor, strategy):
+    agreement = Agreement(space=extractor.space, budget=10, privacy="row_noise")
+    with pytest.raises(FederationError, match="a strategy of one round"):
+        simulate([make_site("north", seed=1, screw=3)], strategy, agreement)

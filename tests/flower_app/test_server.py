@@ -5,7 +5,8 @@ import json
 import httpx
 import pytest
 from deployed import PLANTS, SIDE
-from flwr.app import MessageType
+from flwr.app import Context, MessageType, RecordDict
+from flwr.common.constant import SUPERLINK_NODE_ID
 from flwr.proto.node_pb2 import NodeInfo
 
 from anomalib_federated import registry
@@ -14,7 +15,7 @@ from anomalib_federated.federation import InProcessGrid, make_agreement, make_si
 from anomalib_federated.federation.folder import FederationFolder
 from anomalib_federated.federation.scoring import METRICS
 from anomalib_federated.federation.settings import FederationSettings, SiteSettings
-from anomalib_federated.flower_app import client
+from anomalib_federated.flower_app import client, server
 from anomalib_federated.flower_app.course import EVALUATION, wait_for_sites
 from anomalib_federated.interfaces.partitioner import Partitioner
 from anomalib_federated.interfaces.strategy import FederationError
@@ -214,3 +215,56 @@ def test_waiting_goes_on_while_nobody_can_be_seen(write_federation):
     grid = Unsteady(client.app, {1: {}, 2: {}})
     wait_for_sites(grid, settings, clock=lambda: 0.0, sleep=lambda seconds: None)
     assert not errors
+
+
+NOISY = {"class_path": "adaptive_gaussian", "init_args": {"epsilon": 8.0}}
+
+
+@pytest.fixture
+def guarded_site(write_site, tmp_path, monkeypatch):
+    """Sites that set privacy terms, with a ledger each, and send nothing without a promise."""
+
+    def write(name, **changed):
+        terms = {"folder": str(tmp_path / name / "privacy"), "epsilon": 8.0}
+        return write_site(name, **({"privacy": terms} | changed))
+
+    return write
+
+
+@pytest.fixture
+def federate_guarded(guarded_site, write_federation):
+    def run(**changed):
+        path = write_federation(**changed)
+        context = Context(1, SUPERLINK_NODE_ID, node_config={}, state=RecordDict(), run_config={"config": str(path)})
+        configs = {number: {"config": str(guarded_site(name))} for number, name in enumerate(PLANTS, 1)}
+        server.app(InProcessGrid(client.app, configs), context)
+        return FederationFolder.open(path.with_name("folder"))
+
+    return run
+
+
+def test_sums_become_a_version_of_which_no_site_measures_anything(federate_guarded, tmp_path):
+    folder = federate_guarded(strategy="noisy_sums", privacy=NOISY)
+    (version,) = folder.versions()
+    bank = folder.version_bank(1)
+    assert not folder.sites()
+    assert set(bank.categories) == set(PLANTS.values())
+    assert [promise.epsilon for promise in bank.privacy.values()] == [pytest.approx(8.0)]
+    assert version.measured is None
+    told = json.loads(folder.version_path(1).with_name(EVALUATION).read_text())
+    assert told["scores"] == told["measured_by"] == {}
+    assert set(told["bytes"]) == set(PLANTS)
+    for plant, category in PLANTS.items():
+        spent = json.loads((tmp_path / plant / "privacy" / "privacy_budget.json").read_text())
+        assert spent["epsilon_spent"] == {category: pytest.approx(8.0)}
+
+
+def test_a_second_run_costs_nothing_and_learns_the_same(federate_guarded):
+    first = federate_guarded(strategy="noisy_sums", privacy=NOISY).versions()[-1]
+    again = federate_guarded(strategy="noisy_sums", privacy=NOISY).versions()[-1]
+    assert (again.number, again.digest) == (first.number + 1, first.digest)
+
+
+def test_a_site_with_terms_sends_no_bare_bank(federate_guarded):
+    with pytest.raises(FederationError, match="protects nothing, but this site asks for one picture"):
+        federate_guarded()

@@ -59,16 +59,9 @@ class NoisySums(BankStrategy):
             PluginError: If there is no such plugin.
         """
         super().agree(config)
-        agreement = self.agreement
-        spec = {"class_path": agreement.privacy, "init_args": agreement.privacy_args}
-        privacy = registry.build("privacy", spec)
-        if not isinstance(privacy, SumPrivacy):
-            msg = (
-                f"The strategy noisy_sums needs a privacy plugin that sends sums, but '{agreement.privacy}' sends "
-                "banks; name another as privacy, such as adaptive_gaussian, or choose another strategy."
-            )
-            raise FederationError(msg)
-        self._privacy, self.rounds = privacy, len(privacy.shares)
+        spec = {"class_path": self.agreement.privacy, "init_args": self.agreement.privacy_args}
+        self._privacy = registry.build("privacy", spec)
+        self.rounds = len(self.privacy.shares)
 
     def aggregate(self, banks: Sequence[MemoryBank]) -> MemoryBank:
         """There are no banks of sites to aggregate.
