@@ -283,7 +283,15 @@ class FederatedPatchcore(MemoryBankMixin, AnomalibModule):
         return self.post_processor(predictions, category) if self.post_processor else predictions
 
     def to_onnx(self, *args: Any, **kwargs: Any) -> Path:  # noqa: ANN401 - as in anomalib
-        """Export to ONNX as anomalib does, in the first opset that knows antialiased resizing."""
+        """Export to ONNX as anomalib does, in the first opset that knows antialiased resizing.
+
+        Raises:
+            ValueError: If features are made in the part's frame: torch's ONNX export has no resizing to a size that it
+                computes from the picture's.
+        """
+        if self.space.frame == "part":
+            msg = "A model in the part's frame cannot be exported to ONNX; export it to OpenVINO, or set frame=picture."
+            raise ValueError(msg)
         kwargs.setdefault("opset_version", 18)
         path: Path = super().to_onnx(*args, **kwargs)
         return path

@@ -44,8 +44,8 @@ ALIKE = 0.05
 ENDS, REACH = 4, 16
 """Orders of the moments that say where a part ends, and how far it reaches."""
 
-FILL, MARGIN = 0.8, 0.95
-"""How much of the frame a bar fills, and how much of it a part with light ends may fill."""
+FILL = 0.85
+"""How much of the frame a part fills that ends as a bar does; one with light ends fills more."""
 
 ROUNDS = 16
 """In which the threshold settles."""
@@ -189,10 +189,12 @@ def _between(values: Tensor, low: Tensor, high: Tensor) -> Tensor:
 def _turn(mask: Tensor, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     """Cosine and sine of the long axis, which points away from the heavy end; shape ``(batch, 1)`` each."""
     xx, yy, xy = _mean(mask, x * x), _mean(mask, y * y), _mean(mask, x * y)
-    difference = ((xx - yy).square() + 4 * xy.square()).sqrt()
-    double = (xx - yy) / difference.clamp_min(_TINY)  # the cosine of twice the angle
-    cos = ((1 + double) / 2).clamp_min(0).sqrt()
-    sin = ((1 - double) / 2).clamp_min(0).sqrt() * torch.where(xy < 0, -1.0, 1.0)
+    difference = ((xx - yy).square() + 4 * xy.square()).sqrt().clamp_min(_TINY)
+    # Of cosine and sine, the larger comes from the half-angle formula, which loses the smaller's digits.
+    larger = ((1 + (xx - yy).abs() / difference) / 2).sqrt()
+    smaller = xy.abs() / (difference * larger)
+    cos = torch.where(xx > yy, larger, smaller)
+    sin = torch.where(xx > yy, smaller, larger) * torch.where(xy < 0, -1.0, 1.0)
     along, across = _skewness(mask, cos * x + sin * y), _skewness(mask, cos * y - sin * x)
     telling = torch.where(along.abs() > ALIKE, along, torch.where(across.abs() > ALIKE, across, 1.0))
     over = torch.where(telling < 0, -1.0, 1.0)
@@ -211,7 +213,7 @@ def _extent(mask: Tensor, position: Tensor) -> tuple[Tensor, Tensor]:
     )
     middle = (last - first) / 2
     reach = ((REACH + 1) * _mean(mask, (position - middle) ** REACH)) ** (1 / REACH)
-    return middle, torch.maximum((last + first) / 2 / FILL, reach / MARGIN)
+    return middle, torch.maximum((last + first) / 2, reach) / FILL
 
 
 def _skewness(mask: Tensor, position: Tensor) -> Tensor:

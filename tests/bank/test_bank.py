@@ -131,6 +131,8 @@ def test_a_malformed_contribution_is_refused(field, value):
         ("image_size", (256, 0)),
         ("image_size", (256.0, 256.0)),
         ("keep_aspect_ratio", 1),
+        ("frame", "Part"),
+        ("frame", ["part"]),
         ("mean", (0.5, 0.5)),
         ("mean", (0.5, 0.5, float("nan"))),
         ("mean", (0.5, 0.5, float("inf"))),

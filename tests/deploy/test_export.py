@@ -93,6 +93,25 @@ def test_every_option_exports_for_any_batch_and_size(
         np.testing.assert_array_equal(answer["pred_label"], expected.pred_label.numpy())
 
 
+def test_parts_are_turned_in_the_graph_as_in_torch(datamodule: AutoVI, tmp_path: Path) -> None:
+    model = trained(datamodule, frame="part", image_size=(64, 128))
+    export_openvino(model, tmp_path)
+    settings = {"INFERENCE_PRECISION_HINT": "f32"}
+    compiled = ov.Core().compile_model(tmp_path / "tank_screw" / "model.xml", "CPU", settings)
+    for batch, height, width in ((1, 160, 210), (3, 240, 200)):
+        images = torch.rand(batch, 3, height, width, generator=torch.Generator().manual_seed(3)) / 50
+        images[..., 60:80, 40:150] += 0.9  # a part with a heavy end, off the middle
+        images[..., 45:95, 130:150] += 0.9
+        with torch.inference_mode():
+            expected = model(images, "tank_screw")
+            assert not torch.equal(model.model.place(images).affine[0], torch.eye(2, 3))
+        answer = compiled([images.numpy()])
+        np.testing.assert_allclose(answer["pred_score"], expected.pred_score.numpy(), atol=1e-5)
+        np.testing.assert_allclose(answer["anomaly_map"], expected.anomaly_map.numpy(), atol=1e-4)
+    with pytest.raises(ValueError, match="part's frame cannot be exported to ONNX"):
+        model.to_onnx(tmp_path)
+
+
 def test_anomalibs_own_inferencer_runs_it(
     exported: Path, model: FederatedPatchcore, datamodule: AutoVI, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -151,6 +151,7 @@ def test_a_checkpoint_of_other_settings_is_refused(checkpoint: Path) -> None:
         ({"layers": ["blocks.1", "blocks.4"]}, "layers"),
         ({"layer_scales": [1, 2]}, "layer_scales"),
         ({"keep_aspect_ratio": True}, "keep_aspect_ratio"),
+        ({"frame": "part"}, "frame"),
     ],
 )
 def test_a_bank_of_another_feature_space_is_refused(
