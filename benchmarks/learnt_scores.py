@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import torch
 from sklearn.metrics import roc_auc_score
@@ -10,7 +11,6 @@ from stored_patches import StoredPatches
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from anomalib_federated.data.batches import batches
 from anomalib_federated.evaluation.measuring.measure import measure
 from anomalib_federated.evaluation.measuring.scored_image import ScoredImage, at_native_size, name_of
 from anomalib_federated.models.image_score import ImageScore, ScoreRule
@@ -78,18 +78,18 @@ def _scored(found: Tensor, stored: StoredPatches) -> Iterator[ScoredImage]:
     scorer = PatchScorer(ImageScore("smoothed_max"))
     transform = image_transform(stored.extractor.space)
     scores = _scores(found, "smoothed_max")
-    for number, batch in enumerate(batches(stored.datamodule.test_data, batch_size=1)):
-        image, grid = transform(batch.image), found[number : number + 1]
-        placement = stored.extractor.place(image)
-        size = image.shape[-2:]
+    data = stored.datamodule.test_data
+    for number in range(len(data)):
+        item, grid = data[number], found[number : number + 1]
+        image = transform(item.image.unsqueeze(0))
+        placement, size = stored.extractor.place(image), image.shape[-2:]
         spread = interpolate(grid, size=size) if placement is None else to_picture(grid, placement.affine, size)
-        good = batch.defect_type[0] == "good"
         yield ScoredImage(
-            name=name_of(batch.image_path[0]),
-            category=batch.category[0],
-            defect_type=batch.defect_type[0],
+            name=name_of(item.image_path),
+            category=item.category,
+            defect_type=item.defect_type,
             score=float(scores[number]),
-            anomaly_map=at_native_size(scorer.smooth(spread)[0, 0], batch.native_size[0]),
-            defects=() if good else None if batch.defects is None else batch.defects[0],
-            image_path=batch.image_path[0],
+            anomaly_map=at_native_size(scorer.smooth(spread)[0, 0], item.native_size),
+            defects=item.defects,
+            image_path=Path(item.image_path),
         )

@@ -10,7 +10,6 @@ import numpy.typing as npt
 import torch
 
 from anomalib_federated.data import AutoVI
-from anomalib_federated.data.batches import batches
 from anomalib_federated.data.dataset import InspectionDataset
 from anomalib_federated.models.image_transform import image_transform
 from anomalib_federated.models.patch_features import PatchFeatureExtractor
@@ -60,7 +59,8 @@ def stored_patches(root: str, category: str, *, store: str, extractor: PatchFeat
 @torch.no_grad()
 def _make(path: Path, data: InspectionDataset, extractor: PatchFeatureExtractor) -> None:
     transform = image_transform(extractor.space)
-    made = [extractor(transform(batch.image)).permute(0, 2, 3, 1).half() for batch in batches(data, batch_size=4)]
+    images = (data[number].image.unsqueeze(0) for number in range(len(data)))  # in this order, unlike batches
+    made = [extractor(transform(image)).permute(0, 2, 3, 1).half() for image in images]
     beside = path.with_suffix(".part.npy")
     np.save(beside, torch.cat(made).numpy())
     beside.rename(path)
