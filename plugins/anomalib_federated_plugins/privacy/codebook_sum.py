@@ -146,7 +146,8 @@ def _cells(noise: Tensor, directions: int) -> Tensor:
     allowed = _NOISE_ENERGY / (3 * directions * float(noise) ** 2 + 1e-30)
     count = 2 ** int(math.log2(min(max(allowed, FEWEST_CELLS), MOST_CELLS)))
     drawn = torch.from_numpy(np.random.default_rng(1).standard_normal((count, directions)))
-    return drawn / drawn.norm(dim=1, keepdim=True)
+    cells: Tensor = drawn / drawn.norm(dim=1, keepdim=True)
+    return cells
 
 
 def _in_cells(patches: Tensor, state: State) -> Tensor:

@@ -38,7 +38,8 @@ def unit(vector: Tensor) -> Tensor:
     """
     largest = vector.abs().amax().clamp_min(1e-100)
     scaled = vector / largest
-    return scaled / scaled.norm().clamp_min(0.5)
+    result: Tensor = scaled / scaled.norm().clamp_min(0.5)
+    return result
 
 
 def logarithm(length: Tensor) -> Tensor:
@@ -135,7 +136,8 @@ def learnt_whitening(moments: Tensor, noise: Tensor, state: State) -> Tensor:
     if not least > 0:  # pictures without any spread, and no noise
         return whitening
     whitening = whitening @ (vectors / values.clamp_min(float(least)).sqrt())
-    return whitening * (math.sqrt(len(values)) / float(whitening.norm()))
+    result: Tensor = whitening * (math.sqrt(len(values)) / float(whitening.norm()))
+    return result
 
 
 def directions_for(pictures: Tensor, sigma: Tensor, *, per_sigma: float, fewest: int, most: int) -> int:
