@@ -44,15 +44,20 @@ def describe(bank: MemoryBank) -> dict[str, Any]:
         "space": asdict(bank.space),
         "categories": {category: _describe_category(bank.for_category(category)) for category in bank.categories},
         "contributions": [asdict(item) for item in bank.contributions],
-        "privacy": [
-            {
-                "sites": list(sites),
-                "report": None if report is None else json.loads(report.to_json()),
-                "in_words": list(NOTHING_PROMISED if report is None else report.in_words),
-            }
-            for report, sites in by_report(bank)
-        ],
+        "privacy": describe_privacy(bank),
     }
+
+
+def describe_privacy(bank: MemoryBank) -> list[dict[str, Any]]:
+    """What was promised about the pictures behind a bank, see :func:`describe`."""
+    return [
+        {
+            "sites": list(sites),
+            "report": None if report is None else json.loads(report.to_json()),
+            "in_words": list(NOTHING_PROMISED if report is None else report.in_words),
+        }
+        for report, sites in by_report(bank)
+    ]
 
 
 def _describe_category(bank: MemoryBank) -> dict[str, Any]:

@@ -67,6 +67,13 @@ def check_projections(projections: Mapping[str, Tensor], features: Tensor, categ
             refuse(f"the projection of category '{category}' holds a NaN, infinite or absurdly large value")
 
 
+def has_own_distance(bank: MemoryBank, category: str) -> bool:
+    """Whether a bank has places or a projection for a category that it holds."""
+    if category in bank.projections or bank.row_place is None:
+        return category in bank.projections
+    return bank.for_category(category).row_place is not None
+
+
 def check_plain(banks: Sequence[MemoryBank], category: str) -> None:
     """Refuse to join rows of a category whose distances any of the banks measures in a way of its own.
 
@@ -74,8 +81,7 @@ def check_plain(banks: Sequence[MemoryBank], category: str) -> None:
         BankError: If one of them has places or a projection for the category; the error names its sites.
     """
     for bank in banks:
-        own = bank.for_category(category) if bank.row_place is not None else bank
-        if own.row_place is not None or category in own.projections:
+        if has_own_distance(bank, category):
             sites = ", ".join(bank.sites[:3])
             refuse(
                 f"the bank of {sites} measures distances of category '{category}' by places or a projection of its "

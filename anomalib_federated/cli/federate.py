@@ -19,9 +19,9 @@ from anomalib_federated.evaluation.experiments.federated_run import run_federate
 from anomalib_federated.files import write_file
 from anomalib_federated.models import FederatedPatchcore
 
-PARTITIONER, STRATEGY = "iid", "federated_coreset"
+PARTITIONER, STRATEGY, PRIVACY = "iid", "federated_coreset", "none"
 """Plugins that are used if none are named."""
-PLUGINS = {"--partitioner", "--strategy", "--site_coreset"}
+PLUGINS = {"--partitioner", "--strategy", "--site_coreset", "--privacy"}
 """Options that name one."""
 BUDGET = int | float | dict[str, int | float]
 """Type of a budget: rows, a share, or a target radius with a most."""
@@ -34,6 +34,7 @@ def run(command: str, arguments: Sequence[str]) -> int:
     config = parser.parse_args(keep_names(expand_memory(arguments), PLUGINS))
     config.partitioner = plugin_option(config.partitioner, default=PARTITIONER)
     config.strategy = plugin_option(config.strategy, default=STRATEGY)
+    config.privacy = plugin_option(config.privacy, default=PRIVACY)
     if config.site_coreset is not None:
         config.site_coreset = plugin_option(config.site_coreset, default="k_center")
     seed_everything(config.seed, verbose=False)
@@ -47,6 +48,7 @@ def run(command: str, arguments: Sequence[str]) -> int:
         output=output,
         site_coreset=config.site_coreset,
         site_budget=config.site_budget,
+        privacy=config.privacy,
         centralised=config.centralised,
         seed=config.seed,
     )
@@ -74,6 +76,7 @@ def _parser(command: str) -> ArgumentParser:
     parser.add_argument(
         "--site_budget", type=BUDGET | None, default=None, help="rows per category that a site sends (as the model)"
     )
+    parser.add_argument("--privacy", type=PLUGIN, default=PRIVACY, help="what a site sends in place of its bank")
     parser.add_argument("--output", type=str, default="results/federated", help="folder to write")
     parser.add_argument(
         "--centralised", action=ActionYesNo(no_prefix="no-"), default=True, help="train on the pooled pictures too"

@@ -84,8 +84,8 @@ def _sentences(options: argparse.Namespace) -> tuple[str, ...]:
         f"pictures: by how many noises all of them stand out; good from {GOOD:g}, useless below {POOR:g}.",
         f"share: of the pictures that must contain a thing for it to be learnt, with a codebook of {options.cells} "
         f"cells, {options.cells_per_picture} per picture.",
-        f"moments: largest eigenvalue of the noise in second moments of {options.dimensions} features, whose norm is 1 "
-        "at most.",
+        f"moments: largest eigenvalue of the noise in second moments of {options.dimensions} features, whose norm is "
+        "at most 1.",
         "needed: pictures that make it good.",
     )
 

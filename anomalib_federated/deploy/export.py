@@ -16,6 +16,7 @@ import openvino as ov
 import torch
 from torch import Tensor
 
+from anomalib_federated.bank.description import describe_privacy
 from anomalib_federated.deploy.exported_model import FORMAT, MANIFEST_PATH
 from anomalib_federated.models import FederatedPatchcore
 from anomalib_federated.models.detector_graph import OUTPUTS, DetectorGraph
@@ -75,17 +76,20 @@ def export_openvino(
     if missing := [name for name in model.bank.categories if name not in post_processor.thresholds]:
         msg = f"The model has no threshold for {', '.join(missing)}; validate it on normal pictures before exporting."
         raise ExportError(msg)
-    graph = DetectorGraph(model.cpu())
-    templates: dict[int, ov.Model] = {}
+    model = model.cpu()
+    templates: dict[tuple[object, ...], ov.Model] = {}
     parities = {}
     for category in model.bank.categories:
         thresholds = post_processor.thresholds[category]
-        constants = (*model.category_rows(category), torch.tensor(thresholds.image), torch.tensor(thresholds.pixel))
-        # The size of a neighbourhood, smaller where a category has few rows, is frozen into a trace.
-        neighbours = min(model.scorer.image_score.neighbors, len(constants[0]))
-        if neighbours not in templates:
-            templates[neighbours] = _trace(graph, constants[0])
-        converted = _fill_in(templates[neighbours], constants)
+        tensors = model.category_rows(category).tensors
+        graph = DetectorGraph(model, tuple(tensors))
+        constants = (*tensors.values(), torch.tensor(thresholds.image), torch.tensor(thresholds.pixel))
+        # What rows there are to compare with, and the size of a neighbourhood, smaller where a category has few rows,
+        # are frozen into a trace.
+        frozen = (*tensors, min(model.scorer.image_score.neighbors, len(tensors["rows"])))
+        if frozen not in templates:
+            templates[frozen] = _trace(graph, constants)
+        converted = _fill_in(templates[frozen], constants)
         pictures = (images or {}).get(category) or _generated_images()
         parities[category] = _checked_parity(category, _compare(graph, constants, converted, pictures))
         manifest = _manifest(model, category, parities[category])
@@ -112,17 +116,18 @@ def _manifest(model: FederatedPatchcore, category: str, parity: Parity) -> dict[
         "false_alarm_rate": model.post_processor.false_alarm_rate,
         "bank_rows": len(model.category_rows(category).rows),
         "sites": list(model.bank.sites),
+        "privacy": describe_privacy(model.bank),
         "space": asdict(model.space),
         "parity": asdict(parity),
         "versions": {name: version(name) for name in ("anomalib-federated", "openvino", "torch")},
     }
 
 
-def _trace(graph: DetectorGraph, rows: Tensor) -> ov.Model:
+def _trace(graph: DetectorGraph, constants: Sequence[Tensor]) -> ov.Model:
     """The graph as OpenVINO, with the bank and the thresholds as inputs."""
     # Two pictures, so that no dimension of 1 is taken for a constant.
     images = torch.rand(2, 3, 96, 128, generator=torch.Generator().manual_seed(0))
-    example = (images, rows, rows.mean(0), torch.tensor(1.0), torch.tensor(1.0))
+    example = (images, *constants)
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # tracing warns of every shape that it reads
         traced = torch.jit.trace(graph, example, check_trace=False)  # type: ignore[no-untyped-call] # of torch

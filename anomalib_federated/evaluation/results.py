@@ -27,7 +27,7 @@ class SiteShare:
 
     Attributes:
         site: Its name.
-        images: Training images that it saw.
+        images: Training images that it saw; 0 if that is not told.
         patches: Patches of them.
         rows: Rows of the bank that are the site's.
         bytes_up: Bytes that it sent for the bank and for measuring it, see :mod:`anomalib_federated.messages.traffic`;
@@ -52,12 +52,15 @@ class BankFacts:
         bytes: Bytes of its rows.
         covering_radius: Largest distance of a training patch of any site to its nearest row; ``None`` if not measured.
         sites: What each site put in.
+        privacy: What was promised about the pictures, each promise once, as
+            :meth:`anomalib_federated.privacy.PrivacyReport.to_json` writes it; empty if nothing was.
     """
 
     rows: int
     bytes: int
     covering_radius: float | None
     sites: tuple[SiteShare, ...]
+    privacy: tuple[dict[str, Any], ...] = ()
 
     @property
     def bytes_sent(self) -> int:

@@ -15,6 +15,7 @@ from anomalib_federated.federation.scores import to_records
 from anomalib_federated.federation.scoring import ScorePictures, image_score_of
 from anomalib_federated.federation.site import Site
 from anomalib_federated.messages.agreement import Agreement
+from anomalib_federated.messages.sums import ROUND, states_in, sum_records
 
 SiteOf: TypeAlias = Callable[[Context, FeatureSpace], Site]
 
@@ -28,10 +29,10 @@ def client_app(site_of: SiteOf, *, score: ScorePictures | None = None, mods: Seq
         mods: Flower mods around every answer, the outermost first.
 
     Returns:
-        An app that answers ``train`` with the site's memory bank, ``train.candidates`` with the patches that some picks
-        leave farthest, ``train.refine`` with more rows where the global bank leaves patches far away, ``evaluate`` with
-        how well the global bank covers the site's patches, and ``evaluate.metrics`` with figures of the global bank on
-        the site's test pictures.
+        An app that answers ``train`` with the site's memory bank, ``train.sums`` with the noisy sums of a round,
+        ``train.candidates`` with the patches that some picks leave farthest, ``train.refine`` with more rows where the
+        global bank leaves patches far away, ``evaluate`` with how well the global bank covers the site's patches, and
+        ``evaluate.metrics`` with figures of the global bank on the site's test pictures.
     """
     app = ClientApp(mods=list(mods))
 
@@ -40,6 +41,16 @@ def client_app(site_of: SiteOf, *, score: ScorePictures | None = None, mods: Seq
         agreement = Agreement.from_record(messages.record(message, messages.CONFIG, ConfigRecord), source="the server")
         site = site_of(context, agreement.space)
         return _reply(message, site, messages.bank_records(site.build_bank(agreement)))
+
+    @app.train("sums")
+    def sums(message: Message, context: Context) -> Message:
+        config = messages.record(message, messages.CONFIG, ConfigRecord)
+        agreement = Agreement.from_record(config, source="the server")
+        states = states_in(message.content, source="the server")
+        number = messages.whole(config, ROUND, source="the server") - 1
+        site = site_of(context, agreement.space)
+        made = site.noisy_sums(states, agreement, number=number)
+        return _reply(message, site, sum_records(made.sums, made.promise))
 
     @app.train("candidates")
     def candidates(message: Message, context: Context) -> Message:
@@ -92,6 +103,7 @@ def _answer_metrics(app: ClientApp, site_of: SiteOf, score: ScorePictures) -> No
         bank = messages.bank_in(message.content, source="the server")
         rule = image_score_of(messages.record(message, messages.CONFIG, ConfigRecord), source="the server")
         site = site_of(context, bank.space)
+        site.refuse_unprotected("how well a bank judges its test pictures")
         return _reply(message, site, to_records(score(site, bank, rule)))
 
 

@@ -9,6 +9,7 @@ from flwr.app import Message, MessageType
 from flwr.serverapp import Grid
 
 from anomalib_federated.bank import MemoryBank
+from anomalib_federated.bank.own_distance import has_own_distance
 from anomalib_federated.federation.asking import ask_about
 from anomalib_federated.messages.measured import Measured, SiteCovering
 from anomalib_federated.messages.replies import site_covering
@@ -27,7 +28,11 @@ def measure_global_bank(grid: Grid, bank: MemoryBank, nodes: Mapping[str, int], 
 
     Returns:
         What they measured, over which sites, and why others are left out; ``applied_to(bank)`` is the bank with it.
+        No site is asked about a bank that has no covering radius, or under whose promise none may be told.
     """
+    if reason := _why_not(bank):
+        logger.info("The global bank is not measured: %s.", reason)
+        return Measured.of({}, left_out=dict.fromkeys(bank.sites, reason))
     rows = {category: len(bank.for_category(category)) for category in bank.categories}
 
     def read(reply: Message, categories: Collection[str]) -> dict[str, SiteCovering]:
@@ -37,3 +42,16 @@ def measure_global_bank(grid: Grid, bank: MemoryBank, nodes: Mapping[str, int], 
     for site, reason in answers.left_out.items():
         logger.warning("Site %s did not measure the global bank: %s", site, reason)
     return Measured.of(answers.of, left_out=answers.left_out, traffic=answers.traffic)
+
+
+def _why_not(bank: MemoryBank) -> str:
+    """Why no site may or can measure a bank; empty if all can."""
+    for category in bank.categories:
+        if has_own_distance(bank, category):
+            return (
+                f"distances of category '{category}' are measured by places or a projection of its own, while a "
+                "covering radius is told in the full feature space"
+            )
+    if any(report.per_picture for report in bank.privacy.values()):
+        return "a promise was made about each picture behind it, and a covering radius is measured without noise"
+    return ""

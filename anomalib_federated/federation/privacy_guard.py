@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Collection
-from pathlib import Path
 
 from pydantic_core import from_json
 
@@ -123,11 +122,3 @@ class PrivacyGuard:
     def _state(self, ledger: Ledger, promise: PrivacyReport) -> None:
         told = ledger.statement() | {"promise": from_json(promise.to_json()), "in_words": list(promise.in_words)}
         write_file(self.terms.folder / STATEMENT, (json.dumps(told, indent=2, allow_nan=False) + "\n").encode())
-
-
-def guards_in(folder: Path, sites: Collection[str]) -> dict[str, PrivacyGuard]:
-    """A guard for each site that is simulated here, each with a ledger of its own, open to what is agreed."""
-    return {
-        site: PrivacyGuard(PrivacyTerms(folder=folder / site, noise_by="centre"))
-        for site in sites
-    }  # fmt: skip

@@ -21,7 +21,8 @@ class Federation:
     """What came out of a federation.
 
     Attributes:
-        bank: The global bank, with its covering radius and weights over all sites' patches.
+        bank: The global bank, with its covering radius and weights over all sites' patches; without, if something was
+            promised about their pictures, so that nobody measured.
         traffic: Per site and category, the bytes of all messages; see :mod:`anomalib_federated.messages.traffic`.
         seconds: Wall time.
         site_banks: Per site, the bank that it sent.
@@ -49,13 +50,15 @@ def run_federation(grid: Grid, strategy: BankStrategy, agreement: Agreement, *, 
     """
     began = time.perf_counter()
     config = agreement.to_record()
+    strategy.agree(config)  # on it may depend how many rounds there are
     result = strategy.start(grid, ArrayRecord(), num_rounds=strategy.rounds, timeout=timeout, train_config=config)
     bank = bank_of(result.arrays)
-    if strategy.measured is None:
+    promised = any(promise.per_picture for promise in bank.privacy.values())
+    if strategy.measured is None and not promised:
         msg = f"The strategy {type(strategy).__name__} ended before the sites measured its bank; allow more rounds."
         raise FederationError(msg)
     return Federation(
-        bank=strategy.measured.applied_to(bank),
+        bank=strategy.measured.applied_to(bank) if strategy.measured else bank,
         traffic=strategy.traffic,
         seconds=time.perf_counter() - began,
         site_banks=strategy.banks_received,

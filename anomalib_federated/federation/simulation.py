@@ -11,6 +11,8 @@ from anomalib_federated.bank import FeatureSpace
 from anomalib_federated.data import AutoVI
 from anomalib_federated.federation.client_app import client_app
 from anomalib_federated.federation.in_process_grid import InProcessGrid
+from anomalib_federated.federation.privacy_guard import PrivacyGuard
+from anomalib_federated.federation.privacy_terms import PrivacyTerms
 from anomalib_federated.federation.scoring import ScorePictures
 from anomalib_federated.federation.server_app import Federation, server_app
 from anomalib_federated.federation.site import Site
@@ -30,6 +32,7 @@ def make_sites(
     store: Path | None = None,
     memory: str | int | None = None,
     store_dtype: str = "float16",
+    ledgers: Path | None = None,
 ) -> list[Site]:
     """Share a data set's training pictures out to sites.
 
@@ -44,6 +47,8 @@ def make_sites(
             ones.
         memory: What the process and its workers may use, such as ``"4GB"``.
         store_dtype: Type in which features are stored: ``float16`` or ``float32``.
+        ledgers: Folder in which each site counts what it gives away, in a folder of its name; ``None`` lets no site
+            promise anything about its pictures.
 
     Raises:
         ValueError: If the partitioner cannot share the pictures out.
@@ -64,6 +69,7 @@ def make_sites(
             store=store / name if store else None,
             memory=memory,
             store_dtype=store_dtype,
+            guard=PrivacyGuard(PrivacyTerms(folder=ledgers / name, noise_by="centre")) if ledgers else None,
         )
         for name, data in held.items()
         if len(data)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -18,11 +19,17 @@ from anomalib_federated.bank import BankError, FeatureSpace, MemoryBank
 from anomalib_federated.data.batches import batches
 from anomalib_federated.data.dataset import InspectionDataset
 from anomalib_federated.federation.frontier import Frontier
+from anomalib_federated.federation.privacy_guard import PrivacyError, PrivacyGuard
 from anomalib_federated.federation.refinement import more_rows
+from anomalib_federated.federation.site_releases import NoisySums, noisy_sums, protected_bank
+from anomalib_federated.interfaces.privacy import BankPrivacy, Privacy, SumPrivacy
 from anomalib_federated.messages.agreement import Agreement
+from anomalib_federated.messages.sums import EVERY
 from anomalib_federated.models.image_transform import image_transform
 from anomalib_federated.models.patch_collection import PatchCollection
 from anomalib_federated.models.patch_features import PatchFeatureExtractor
+from anomalib_federated.privacy.noise import Noise
+from anomalib_federated.privacy.state import State
 from anomalib_federated.progress import progress_bar
 from anomalib_federated.selection.budget import Budget
 from anomalib_federated.selection.covering import Covering, measure_covering
@@ -44,6 +51,8 @@ class Site:
         memory: What this process and its workers may use, such as ``"4GB"``; ``None`` leaves half of what the machine
             has free to others.
         store_dtype: Type in which features are stored: ``float16`` or ``float32``.
+        guard: Holds the site to its privacy terms; ``None`` if it has none, and promises nothing about its pictures.
+        noise: The source of chance of what is released under a promise.
     """
 
     def __init__(
@@ -57,6 +66,8 @@ class Site:
         store: Path | None = None,
         memory: str | int | None = None,
         store_dtype: str = "float16",
+        guard: PrivacyGuard | None = None,
+        noise: Noise | None = None,
     ) -> None:
         self.name = name
         self.images = images
@@ -66,6 +77,8 @@ class Site:
         self.store = store
         self.memory = memory
         self.store_dtype = store_dtype
+        self.guard = guard
+        self.noise = noise or Noise()
         self._patches: PatchCollection | None = None
         self._frontier: Frontier | None = None
         self._built: tuple[Agreement, MemoryBank] | None = None
@@ -82,28 +95,60 @@ class Site:
             agreement: How.
 
         Returns:
-            The bank to send, of this site alone.
+            The bank to send, of this site alone, as the privacy plugin agreed on leaves it.
 
         Raises:
             BankError: If this site's settings give another feature space than agreed; the error names the field.
-            PluginError: If the coreset plugin is not installed here, or does not take the arguments agreed.
+            PluginError: If the coreset or privacy plugin is not installed here, or does not take the arguments agreed.
+            PrivacyError: If the plugin makes no bank, or promises less than the site's terms ask for.
+            BudgetExceededError: If the bank would give away more than they allow.
         """
         self._check_space(agreement.space)
         if self._built is not None and self._built[0] == agreement:
             return self._built[1]
+        privacy = _privacy_of(agreement)
+        if not isinstance(privacy, BankPrivacy):
+            msg = f"The privacy plugin '{agreement.privacy}' sends sums, no bank; use the strategy noisy_sums with it."
+            raise PrivacyError(msg)
         spec = {"class_path": agreement.coreset, "init_args": agreement.coreset_args}
         coreset = registry.build("coreset", spec, budget=agreement.budget)
-        bank = agreement.rounded(
-            self.patches().build_bank(
-                coreset,
-                method=agreement.coreset,
-                site=self.name,
-                seed=agreement.seed,
-                dtype=agreement.features_dtype,
-            )
+        selected = self.patches().select(
+            coreset, method=agreement.coreset, site=self.name, seed=agreement.seed, dtype=agreement.features_dtype
+        )
+        bank = protected_bank(
+            selected, privacy, agreement, guard=self.guard, noise=self.noise, chosen_blindly=coreset.is_blind
         )
         self._built = agreement, bank
         return bank
+
+    def noisy_sums(self, states: Mapping[str, State], agreement: Agreement, *, number: int) -> NoisySums:
+        """What the site adds to a round, per category that it has and is asked for.
+
+        Args:
+            states: What everybody knows, per category, or of ``EVERY`` one.
+            agreement: How.
+            number: Of the round, from 0.
+
+        Raises:
+            BankError: If this site's settings give another feature space than agreed; the error names the field.
+            PluginError: If the privacy plugin is not installed here, or does not take the arguments agreed.
+            PrivacyError: If the plugin makes no sums, there is no such round, or it promises less than the site asks
+                for.
+            BudgetExceededError: If the sums would give away more than the site allows.
+        """
+        self._check_space(agreement.space)
+        privacy = _privacy_of(agreement)
+        if not isinstance(privacy, SumPrivacy) or number >= len(privacy.shares):
+            msg = f"The privacy plugin '{agreement.privacy}' has no sums in round {number + 1}; agree on one that has."
+            raise PrivacyError(msg)
+        held = self.patches().categories
+        asked = dict.fromkeys(held, states[EVERY]) if EVERY in states else {k: states[k] for k in held if k in states}
+        if not asked:
+            msg = f"Site '{self.name}' has no picture of {', '.join(sorted(states))}, so it has nothing to add up."
+            raise PrivacyError(msg)
+        return noisy_sums(
+            self.patches(), privacy, asked, number, agreement=agreement, guard=self.guard, noise=self.noise
+        )
 
     def covering(self, bank: MemoryBank) -> dict[str, Covering]:
         """How well a bank covers this site's patches, per category that both have.
@@ -111,6 +156,7 @@ class Site:
         Raises:
             BankError: If the bank is of another feature space; the error names the field.
         """
+        self.refuse_unprotected("how well a bank covers its patches")
         self._check_space(bank.space)
         return {
             category: self._covering(bank.for_category(category))
@@ -131,6 +177,7 @@ class Site:
         Raises:
             BankError: If this site's settings give another feature space than agreed; the error names the field.
         """
+        self.refuse_unprotected("which patches lie far from others")
         self._check_space(agreement.space)
         if self._frontier is None:
             self._frontier = Frontier(self.patches(), self.name)
@@ -157,6 +204,7 @@ class Site:
         Raises:
             BankError: If this site's settings give another feature space than agreed, or the bank was not measured.
         """
+        self.refuse_unprotected("which patches a bank leaves far away")
         self._check_space(bank.space)
         sent = self.build_bank(agreement.part(first))
         more, weights = more_rows(self.patches(), sent, bank, beyond=beyond, budget=Budget.of(agreement.budget))
@@ -185,6 +233,15 @@ class Site:
                 on_failure.pop_all()
             self._patches = patches
         return self._patches
+
+    def refuse_unprotected(self, question: str) -> None:
+        """Refuse to tell what no promise covers, see :meth:`PrivacyGuard.refuse_unprotected`.
+
+        Raises:
+            PrivacyError: If the site tells nothing without a promise.
+        """
+        if self.guard is not None:
+            self.guard.refuse_unprotected(question)
 
     def close(self) -> None:
         """Let go of the patch features; if they lie in a temporary folder, it is removed."""
@@ -216,3 +273,9 @@ class Site:
             "%s: features of %d images, %d of them stored before, in %.1f s",
             self.name, len(self.images), len(stored), time.perf_counter() - began,
         )  # fmt: skip
+
+
+def _privacy_of(agreement: Agreement) -> Privacy:
+    spec = {"class_path": agreement.privacy, "init_args": agreement.privacy_args}
+    privacy: Privacy = registry.build("privacy", spec)
+    return privacy

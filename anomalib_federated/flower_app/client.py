@@ -14,6 +14,7 @@ from anomalib_federated import messages
 from anomalib_federated.bank import BankError, FeatureSpace, MemoryBank
 from anomalib_federated.evaluation.measuring.site_pictures import SitePictures
 from anomalib_federated.federation import Site, client_app
+from anomalib_federated.federation.privacy_guard import PrivacyError
 from anomalib_federated.federation.scores import SiteScores
 from anomalib_federated.federation.settings import QuotaError, SettingsError, SiteSettings
 from anomalib_federated.federation.settings.site import ConfiguredSite
@@ -22,13 +23,14 @@ from anomalib_federated.messages import MessageError
 from anomalib_federated.messages.agreement import Agreement
 from anomalib_federated.models import FederatedPatchcore
 from anomalib_federated.models.image_score import ImageScore
+from anomalib_federated.privacy.ledger import BudgetExceededError
 from anomalib_federated.registry import PluginError
 
 logger = logging.getLogger(__name__)
 
 CONFIG = "config"
 """Key of the node's configuration that names its ``site.yaml``."""
-TOLD = (BankError, MessageError, PluginError, QuotaError)
+TOLD = (BankError, BudgetExceededError, MessageError, PluginError, PrivacyError, QuotaError)
 """Errors whose text may leave the site, unless it holds a path."""
 
 

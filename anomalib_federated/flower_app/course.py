@@ -54,7 +54,8 @@ def take_course(grid: Grid, settings: FederationSettings) -> Version:
     """
     strategy, agreement = settings.make_strategy(), settings.agreement()
     folder = FederationFolder.create(settings.output, agreement)
-    if strategy.rounds == 1:
+    strategy.agree(agreement.to_record())
+    if strategy.rounds == 1 and strategy.merges_banks:
         sent = _collect(grid, folder, settings)
         version = _aggregate(folder, strategy, settings)
     else:
@@ -73,8 +74,8 @@ def _collect(grid: Grid, folder: FederationFolder, settings: FederationSettings)
 def _exchange(
     grid: Grid, folder: FederationFolder, strategy: BankStrategy, agreement: Agreement, settings: FederationSettings
 ) -> tuple[Version, TrafficBySite]:
-    """Rounds with all sites; what each sent goes to the folder, so that it can be aggregated again without them."""
-    if not strategy.keeps_site_banks:
+    """Rounds with all sites; banks that they sent go to the folder, to be aggregated again with or without them."""
+    if strategy.merges_banks and not strategy.keeps_site_banks:
         msg = (
             f"The strategy {type(strategy).__name__} leaves no banks of sites that could be aggregated again, so it "
             "has no place in a federation folder; use another, or run it in one process: anomalib-federated federate."
@@ -82,9 +83,11 @@ def _exchange(
         raise FederationError(msg)
     wait_for_sites(grid, settings)
     federation = run_federation(grid, strategy, agreement, timeout=settings.patience)
-    if unexpected := sorted(set(federation.site_banks) - set(settings.sites)):
+    if unexpected := sorted(set(strategy.nodes) - set(settings.sites)):
         msg = f"Site '{unexpected[0]}' took part, but is not among those expected: {', '.join(settings.sites)}."
         raise FederationError(msg)
+    if not strategy.merges_banks:
+        return folder.keep(federation.bank, strategy, spec=settings.strategy), federation.traffic
     for site, bank in federation.site_banks.items():
         sent = sum(each.up for each in federation.traffic[site].values())
         folder.accept(bank, site=site, via="flower", node=strategy.nodes[site], sent=sent)

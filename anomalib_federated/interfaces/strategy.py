@@ -40,6 +40,8 @@ class BankStrategy(Strategy):
         banks_received: Per site, the bank that arrived in the last round: kept so that they can be merged again, with
             other settings or without a site.
         keeps_site_banks: Whether they can; false if what arrives are no banks that stand for a site's patches.
+        merges_banks: Whether the global bank is made of sites' banks; false if sites send something else, so that
+            :meth:`aggregate` has nothing to do and refuses.
         measured: What the sites measured of the global bank; ``None`` before they did.
         minimum_share: Of an equal part of the rows that are kept of a category, what every site that sent rows of it
             surely keeps, rounded down, or all that it sent; 0 promises nothing.
@@ -49,6 +51,7 @@ class BankStrategy(Strategy):
 
     rounds = 1
     keeps_site_banks: bool = True
+    merges_banks: bool = True
     minimum_share: float = 0.0
 
     def __init__(self, *, seed: int = 0) -> None:
@@ -118,7 +121,7 @@ class BankStrategy(Strategy):
         if server_round == 1:
             self.begin()
         self.agree(config)
-        return self._to_all_nodes(MessageType.TRAIN, config, grid)
+        return self._to_all_nodes(MessageType.TRAIN, RecordDict({messages.CONFIG: config}), grid)
 
     def aggregate_train(
         self, server_round: int, replies: Iterable[Message]
@@ -146,6 +149,18 @@ class BankStrategy(Strategy):
         """
         self._agreement = Agreement.from_record(config, source="the server")
 
+    @property
+    def agreement(self) -> Agreement:
+        """What the sites are asked for.
+
+        Raises:
+            FederationError: If nothing was agreed yet.
+        """
+        if self._agreement is None:
+            msg = "Nothing was agreed with the sites yet; call configure_train first."
+            raise FederationError(msg)
+        return self._agreement
+
     def receive(self, replies: Iterable[Message]) -> list[MemoryBank]:
         """Validate the banks that came.
 
@@ -160,12 +175,10 @@ class BankStrategy(Strategy):
             BankError: If a bank is not valid, or not what was agreed.
             MessageError: If a message lacks a record, or a site sent rows of others.
         """
-        if self._agreement is None:
-            msg = "Nothing was agreed with the sites yet; call configure_train first."
-            raise FederationError(msg)
+        agreement = self.agreement
         banks, self.banks_received = [], {}
         for site, reply in self._by_site(replies):
-            bank = site_bank(reply, self._agreement).bank
+            bank = site_bank(reply, agreement).bank
             banks.append(bank)
             self.banks_received[site] = bank
             self._sites[reply.metadata.src_node_id] = site
@@ -178,11 +191,15 @@ class BankStrategy(Strategy):
     ) -> Iterable[Message]:
         """Send each site the categories of the global bank that it contributed to, to measure how well it covers them.
 
+        Nobody is asked if something was promised about pictures: a distance that was measured on them would break it.
+
         Raises:
             BankError: If ``arrays`` hold no valid bank.
         """
         del server_round, grid
         bank = bank_of(arrays)
+        if any(promise.per_picture for promise in bank.privacy.values()):
+            return self._to_nobody()
         self._rows = {category: len(bank.for_category(category)) for category in bank.categories}
         return self._to_holders(MessageType.EVALUATE, bank, config)
 
@@ -215,14 +232,13 @@ class BankStrategy(Strategy):
         content = question.content if question else RecordDict()
         traffic.add(self.traffic, site, traffic.of_exchange(content, reply.content, categories))
 
-    def _to_all_nodes(self, kind: str, config: ConfigRecord, grid: Grid) -> list[Message]:
+    def _to_all_nodes(self, kind: str, content: RecordDict, grid: Grid) -> list[Message]:
         """The same message to every node that is connected."""
         nodes = sorted(grid.get_node_ids())
         self._registered = {node.node_id: node.name for node in grid.get_nodes() if node.name}
         if not nodes:
             msg = "No site is connected, so there is nothing to aggregate."
             raise FederationError(msg)
-        content = RecordDict({messages.CONFIG: config})
         return self._ask(kind, dict.fromkeys(nodes, content))
 
     def _to_holders(self, kind: str, bank: MemoryBank, config: ConfigRecord) -> list[Message]:

@@ -127,6 +127,9 @@ class Agreement:
             raise BankError(msg)
         for category in bank.categories:
             check_plain([bank], category)
+        if self.privacy != "none" and set(bank.privacy) != set(bank.sites):
+            msg = f"{sender} comes without a privacy report, but the privacy plugin '{self.privacy}' was agreed."
+            raise BankError(msg)
         exact = self.dtype != "int8" or as_quantised(bank.features) is not None
         if bank.features.dtype != self.features_dtype or not exact:
             msg = f"{sender} holds features in {bank.features.dtype}, but {self.dtype} was agreed."

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from torch import Tensor, nn
 
+from anomalib_federated.models.category_rows import CategoryRows
 from anomalib_federated.models.federated_patchcore import FederatedPatchcore
 from anomalib_federated.models.image_transform import TraceableTransform
-from anomalib_federated.models.patch_scorer import CentredRows
 from anomalib_federated.models.post_processor import normalise
 
 OUTPUTS = ("pred_score", "pred_label", "anomaly_map", "pred_mask")
@@ -18,34 +20,35 @@ class DetectorGraph(nn.Module):
 
     Args:
         model: The detector.
+        fields: Names of those fields of :class:`CategoryRows` that the category's rows have.
     """
 
-    def __init__(self, model: FederatedPatchcore) -> None:
+    def __init__(self, model: FederatedPatchcore, fields: Sequence[str]) -> None:
         super().__init__()
+        self.fields = tuple(fields)
         self.transform = TraceableTransform(model.space)
         self.extractor = model.model
         self.scorer = model.scorer
         self.eval()
 
-    def forward(
-        self, images: Tensor, rows: Tensor, centre: Tensor, image_threshold: Tensor, pixel_threshold: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def forward(self, images: Tensor, *constants: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Inspect pictures of one category.
 
         Args:
             images: Pixels in 0 .. 1, shape ``(batch, 3, height, width)``.
-            rows: The category's centred bank rows, shape ``(m, d)``.
-            centre: Their mean, shape ``(d,)``.
-            image_threshold: Raw score above which a picture is anomalous, a scalar.
-            pixel_threshold: Raw distance above which a pixel is, a scalar.
+            *constants: What differs between categories: the tensors of its :class:`CategoryRows`, in the order of
+                ``fields``, the raw score above which a picture is anomalous, and the raw distance above which a pixel
+                is, both scalars.
 
         Returns:
             Normalised scores ``(batch,)``, whether each is anomalous ``(batch,)``, normalised anomaly maps
             ``(batch, 1, height, width)`` at the network's resolution, and which of their pixels are anomalous.
         """
+        *tensors, image_threshold, pixel_threshold = constants
+        rows = CategoryRows(**dict(zip(self.fields, tensors, strict=True)))
         prepared = self.transform(images)
         placement = self.extractor.place(prepared)
         embedding, affine = self.extractor(prepared, placement), placement and placement.affine
-        scores, maps = self.scorer(embedding, CentredRows(rows, centre), prepared.shape[-2:], affine)
+        scores, maps = self.scorer(embedding, rows, self.extractor.map_size(prepared), affine)
         scores, maps = normalise(scores, image_threshold), normalise(maps, pixel_threshold)
         return scores, scores > 0.5, maps, maps > 0.5

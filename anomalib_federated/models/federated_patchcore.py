@@ -24,11 +24,12 @@ from anomalib_federated.bank.feature_space import Frame
 from anomalib_federated.interfaces.coreset import Coreset
 from anomalib_federated.memory import parse_bytes
 from anomalib_federated.metrics import AUSPRO
+from anomalib_federated.models.category_rows import CategoryRows
 from anomalib_federated.models.image_score import ImageScore, ScoreRule
 from anomalib_federated.models.image_transform import image_transform
 from anomalib_federated.models.patch_collection import PatchCollection
 from anomalib_federated.models.patch_features import PatchFeatureExtractor
-from anomalib_federated.models.patch_scorer import SMALLEST_SIDE, CentredRows, PatchScorer
+from anomalib_federated.models.patch_scorer import SMALLEST_SIDE, PatchScorer
 from anomalib_federated.models.post_processor import NormalQuantilePostProcessor, categories_of
 
 logger = logging.getLogger(__name__)
@@ -53,7 +54,8 @@ class FederatedPatchcore(MemoryBankMixin, AnomalibModule):
         frame: ``part`` turns, moves and scales each picture so that the part in it lies level, its heavy end to the
             left: for parts that lie anyhow on a plain background.
         layer_scales: Constant per layer by which its features are divided; ``None`` takes those of the backbone.
-        score: Rule for the score of a picture: ``max``, ``smoothed_max``, ``top_fraction`` or ``reweighted``.
+        score: Rule for the score of a picture: ``max``, ``smoothed_max``, ``top_fraction`` or ``reweighted``
+            (not for rows that have places).
         num_neighbors: Neighbourhood size of ``reweighted``.
         false_alarm_rate: Share of normal validation pictures that may score above the threshold.
         site: Name that rows selected here carry.
@@ -127,7 +129,7 @@ class FederatedPatchcore(MemoryBankMixin, AnomalibModule):
         self.site = site
         self.seed = seed
         self._bank: MemoryBank | None = None
-        self._rows: dict[str, CentredRows] = {}
+        self._rows: dict[str, CategoryRows] = {}
         self.memory = None if memory is None else parse_bytes(memory)
         self.store = store
         self.store_dtype = store_dtype
@@ -159,11 +161,11 @@ class FederatedPatchcore(MemoryBankMixin, AnomalibModule):
         self._bank = bank
         if isinstance(self.post_processor, NormalQuantilePostProcessor):
             self.post_processor.forget()  # thresholds of other rows say nothing
-        self._rows = {name: CentredRows.of(bank.for_category(name).features) for name in bank.categories}
+        self._rows = {name: CategoryRows.of(bank.for_category(name)) for name in bank.categories}
         self._is_fitted = torch.tensor([True], device=self.device)
 
-    def category_rows(self, category: str) -> CentredRows:
-        """The bank rows of a category, centred, on the model's device.
+    def category_rows(self, category: str) -> CategoryRows:
+        """The bank rows of a category, as patches are compared with them, on the model's device.
 
         Raises:
             BankError: If the bank holds no such category.
@@ -231,19 +233,20 @@ class FederatedPatchcore(MemoryBankMixin, AnomalibModule):
             BankError: If a category is not in the bank.
             ValueError: If the pictures are too small for an anomaly map.
         """
-        if min(images.shape[-2:]) < SMALLEST_SIDE:
-            size = " x ".join(map(str, images.shape[-2:]))
-            msg = f"A picture of {size} pixels is too small to score; give the model an image_size of 32 or more."
+        size = self.model.map_size(images)
+        if min(size) < SMALLEST_SIDE:
+            shown = " x ".join(map(str, size))
+            msg = f"A picture of {shown} pixels is too small to score; give the model an image_size of 32 or more."
             raise ValueError(msg)
         placement = self.model.place(images)
         embedding = self.model(images, placement)
         scores = images.new_empty(len(images))
-        maps = images.new_empty(len(images), 1, *images.shape[2:])
+        maps = images.new_empty(len(images), 1, *size)
         for category in sorted(set(categories)):
             members = [position for position, name in enumerate(categories) if name == category]
             rows = self.category_rows(category)
             affine = placement and placement.affine[members]
-            scores[members], maps[members] = self.scorer(embedding[members], rows, images.shape[-2:], affine)
+            scores[members], maps[members] = self.scorer(embedding[members], rows, size, affine)
         return InferenceBatch(pred_score=scores, anomaly_map=maps)
 
     def validation_step(self, batch: Batch, *args: object, **kwargs: object) -> Batch:
@@ -275,7 +278,7 @@ class FederatedPatchcore(MemoryBankMixin, AnomalibModule):
         images = self.pre_processor.transform(batch) if self.pre_processor else batch
         placement = self.model.place(images)
         embedding, affine = self.model(images, placement), placement and placement.affine
-        scores, maps = self.scorer(embedding, self.category_rows(category), images.shape[-2:], affine)
+        scores, maps = self.scorer(embedding, self.category_rows(category), self.model.map_size(images), affine)
         predictions = InferenceBatch(pred_score=scores, anomaly_map=maps)
         return self.post_processor(predictions, category) if self.post_processor else predictions
 

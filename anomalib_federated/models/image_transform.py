@@ -18,6 +18,9 @@ from anomalib_federated.bank import FeatureSpace
 STRIDE = 16
 """Sides of resized pictures are multiples of this: the stride of the deepest layer in use."""
 
+PART_OVERSAMPLING = 2
+"""How many times larger than the network's size a picture is whose part is to be turned, so that detail stays sharp."""
+
 
 class ResizeToArea(Transform):
     """Resize to a given area, keeping the picture's shape; sides are rounded to multiples of 16 pixels.
@@ -57,11 +60,16 @@ def area_size(height: Tensor, width: Tensor, *, area: int) -> tuple[Tensor, Tens
     return new_height, new_width
 
 
+def oversampling(space: FeatureSpace) -> int:
+    """How many times larger than the network's size the sides of transformed pictures are."""
+    return PART_OVERSAMPLING if space.frame == "part" and space.image_size is not None else 1
+
+
 def image_transform(space: FeatureSpace) -> Transform:
     """The transform of a feature space, for pictures of floats in 0 .. 1 of shape ``(..., 3, height, width)``."""
     steps: list[Transform] = []
-    if space.image_size is not None and space.keep_aspect_ratio:
-        steps.append(ResizeToArea(space.image_size[0] * space.image_size[1]))
+    if space.image_size is not None and _keeps_shape(space):
+        steps.append(ResizeToArea(_area(space.image_size, space)))
     elif space.image_size is not None:
         steps.append(Resize(list(space.image_size), antialias=True))
     return Compose([*steps, Normalize(mean=list(space.mean), std=list(space.std))])
@@ -86,10 +94,18 @@ class TraceableTransform(torch.nn.Module):
         """Resize and normalise pictures of shape ``(batch, 3, height, width)``."""
         size: Any = self.space.image_size
         if size is not None:
-            if self.space.keep_aspect_ratio:
+            if _keeps_shape(self.space):
                 height, width = (torch.as_tensor(side) for side in images.shape[2:])
-                size = area_size(height, width, area=size[0] * size[1])
+                size = area_size(height, width, area=_area(size, self.space))
             images = torch.nn.functional.interpolate(
                 images, size=size, mode="bilinear", align_corners=False, antialias=True
             )
         return (images - self.mean) / self.std
+
+
+def _keeps_shape(space: FeatureSpace) -> bool:
+    return space.keep_aspect_ratio or space.frame == "part"  # a part that is squashed changes its shape as it turns
+
+
+def _area(size: tuple[int, int], space: FeatureSpace) -> int:
+    return size[0] * size[1] * oversampling(space) ** 2

@@ -3,9 +3,10 @@
 Everything follows from one picture alone, by its moments (Hu 1962, *Visual pattern recognition by moment invariants*,
 https://doi.org/10.1109/TIT.1962.1057692), so nothing is learnt and nothing private is spent:
 
-1. The background is the median colour of the picture's border. How far a pixel is from it is split in two by Otsu's
-   threshold (1979, https://doi.org/10.1109/TSMC.1979.4310076), with a ramp, so that no single pixel decides.
-2. Second moments give the long axis, quantiles along and across it the middle and the size.
+1. The background is the median colour of the picture's border. How far pixels are from it is split at the middle of the
+   means of both sides (Ridler and Calvard 1978, *Picture thresholding using an iterative selection method*,
+   https://doi.org/10.1109/TSMC.1978.4310039), with a ramp, so that no single pixel decides.
+2. Second moments give the long axis, higher ones along and across it the middle and the size.
 3. The third moment along the axis says which end is heavy (it goes left); where the ends are alike, the one across it
    says which side is (it goes up). A part is turned, never mirrored.
 
@@ -15,11 +16,12 @@ alike turn nothing over; a picture without a part on a plain background (a textu
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn.functional import grid_sample, interpolate, max_pool2d
+from torch.nn.functional import avg_pool2d, grid_sample, interpolate, max_pool2d
 
 SIDE = 128
 """Of the small square picture on which the part is measured, in pixels."""
@@ -39,11 +41,14 @@ ROUND = 0.1
 ALIKE = 0.05
 """Skewness below which two ends, or two sides, count as alike."""
 
-CORE, FILL = 0.8, 0.8
-"""Share of the part's pixels that sets its size, and how much of the frame a bar of that size fills."""
+ENDS, REACH = 4, 16
+"""Orders of the moments that say where a part ends, and how far it reaches."""
 
-WHOLE, MARGIN = 0.995, 0.97
-"""Share of the part's pixels that the frame must hold, along and across, and how much of it they may fill."""
+FILL, MARGIN = 0.8, 0.95
+"""How much of the frame a bar fills, and how much of it a part with light ends may fill."""
+
+ROUNDS = 16
+"""In which the threshold settles."""
 
 CLOSING = 5
 """Width of gaps in the silhouette, such as reflections, that are closed, in pixels of the small picture."""
@@ -64,72 +69,86 @@ class Placement(NamedTuple):
     background: Tensor
 
 
-def place_parts(images: Tensor) -> Placement:
+def place_parts(images: Tensor, size: Sequence[int]) -> Placement:
     """Find the part of each picture.
 
     Args:
         images: Pictures, float, shape ``(batch, 3, height, width)``, in their own proportions.
+        size: Height and width of the frame; only its shape matters.
 
     Example:
         >>> bar = torch.zeros(1, 3, 96, 96)
         >>> bar[..., 15:85, 40:50] = 1  # upright, its middle at (50, 45)
-        >>> (place_parts(bar).affine[0, :, 2] * 48 + 48).round()
+        >>> (place_parts(bar, (96, 96)).affine[0, :, 2] * 48 + 48).round()
         tensor([45., 50.])
     """
     small = interpolate(images, size=(SIDE, SIDE), mode="bilinear", align_corners=False, antialias=True)
     background = _median(_border(small))
     mask = _silhouette(small, background)
     found = (mask.mean((1, 2)) > SMALLEST_AREA) & (_border(mask).mean(1) < LARGEST_BORDER_SHARE)
-    half_height, half_width = (torch.as_tensor(side) / 2 for side in images.shape[-2:])
+    ratio, frame_ratio = (
+        torch.as_tensor(width) / torch.as_tensor(height) for height, width in (images.shape[-2:], size)
+    )
     steps = _centres(SIDE, like=images)
-    across, down = (steps * half_width).repeat(SIDE), (steps * half_height).repeat_interleave(SIDE)
+    across, down = (steps * ratio).repeat(SIDE), steps.repeat_interleave(SIDE)  # the unit is half the height
     mask = mask.flatten(1)
     x, y = _mean(mask, across), _mean(mask, down)
     cos, sin = _turn(mask, across - x, down - y)
     u, v = cos * (across - x) + sin * (down - y), cos * (down - y) - sin * (across - x)
     (middle_u, length), (middle_v, breadth) = _extent(mask, u), _extent(mask, v)
-    ratio = half_width / half_height
-    half = torch.maximum(length, breadth * ratio) / 2
+    half = torch.maximum(length, breadth * frame_ratio).clamp_min(_TINY)
     rows = (
-        torch.cat([cos * half, -sin * half / ratio, x + cos * middle_u - sin * middle_v], 1) / half_width,
-        torch.cat([sin * half, cos * half / ratio, y + sin * middle_u + cos * middle_v], 1) / half_height,
+        torch.cat([cos * half, -sin * half / frame_ratio, x + cos * middle_u - sin * middle_v], 1) / ratio,
+        torch.cat([sin * half, cos * half / frame_ratio, y + sin * middle_u + cos * middle_v], 1),
     )
     identity = torch.eye(2, 3, device=images.device, dtype=images.dtype)
     return Placement(torch.where(found[:, None, None], torch.stack(rows, 1), identity), background)
 
 
-def to_frame(images: Tensor, placement: Placement) -> Tensor:
-    """Pictures ``(batch, 3, height, width)`` in the frame of their parts, which has the picture's size.
+def to_frame(images: Tensor, placement: Placement, size: Sequence[int], *, oversampling: int) -> Tensor:
+    """Pictures in the frame of their parts; what lies outside a picture has the colour of its background.
 
-    What lies outside the picture has the colour of its background.
+    Args:
+        images: Shape ``(batch, 3, height, width)``.
+        placement: Where their parts lie.
+        size: Height and width of the frame.
+        oversampling: How many times each way a pixel is sampled, to be averaged.
+
+    Returns:
+        Shape ``(batch, 3, *size)``.
     """
     background = placement.background[..., None, None]
-    return _sample(images - background, placement.affine, images.shape[-2:]) + background
+    places = _places(placement.affine, [side * oversampling for side in size])
+    turned = grid_sample(images - background, places, align_corners=False) + background  # zeros outside
+    return turned if oversampling == 1 else avg_pool2d(turned, oversampling)
 
 
-def to_picture(grid: Tensor, affine: Tensor, size: tuple[int, int]) -> Tensor:
-    """Anomaly grids ``(batch, 1, rows, columns)`` in the part's frame, back in the picture's: ``(batch, 1, *size)``.
+def to_picture(grid: Tensor, affine: Tensor, size: Sequence[int]) -> Tensor:
+    """Anomaly grids in the part's frame, ``(batch, 1, rows, columns)``, back in the picture's: ``(batch, 1, *size)``.
 
     Args:
         grid: Scores of at least 0.
         affine: Of :class:`Placement`.
-        size: Height and width of the picture.
+        size: Height and width of the map.
 
     Returns:
-        Scores; 0, the smallest, outside the frame, which the detector does not see.
+        Scores. Outside the frame, where the detector does not look, they fade to 0 over one cell of the grid.
     """
     turn, shift = affine[:, :, :2], affine[:, :, 2:]
     (a, b), (c, d) = (row.unbind(1) for row in turn.unbind(1))
     inverse = torch.stack([d, -b, -c, a], 1).reshape(-1, 2, 2) / (a * d - b * c).reshape(-1, 1, 1)
-    return _sample(grid, torch.cat([inverse, -(inverse @ shift)], 2), size)
+    places = _places(torch.cat([inverse, -(inverse @ shift)], 2), size)
+    rows, columns = (torch.as_tensor(side) for side in grid.shape[-2:])
+    beyond_x, beyond_y = (places.abs() - 1).clamp_min(0).unbind(-1)
+    inside = (1 - beyond_x * columns / 2).clamp_min(0) * (1 - beyond_y * rows / 2).clamp_min(0)
+    return grid_sample(grid, places, padding_mode="border", align_corners=False) * inside.unsqueeze(1)
 
 
-def _sample(images: Tensor, affine: Tensor, size: tuple[int, int]) -> Tensor:
-    # The grid by hand: affine_grid does not convert to OpenVINO with sizes left open.
-    y, x = _centres(size[0], like=images), _centres(size[1], like=images)
-    columns = affine[:, None, None, :, 0] * x[:, None]
-    grid = columns + affine[:, None, None, :, 1] * y[:, None, None] + affine[:, None, None, :, 2]
-    return grid_sample(images, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
+def _places(affine: Tensor, size: Sequence[int]) -> Tensor:
+    """What ``affine_grid`` gives, which does not convert to OpenVINO with sizes left open: ``(batch, *size, 2)``."""
+    y, x = _centres(size[0], like=affine), _centres(size[1], like=affine)
+    along_x, along_y, shift = affine[:, None, None].unbind(-1)
+    return along_x * x[:, None] + along_y * y[:, None, None] + shift
 
 
 def _centres(count: int, *, like: Tensor) -> Tensor:
@@ -150,23 +169,21 @@ def _median(values: Tensor) -> Tensor:
 
 
 def _silhouette(small: Tensor, background: Tensor) -> Tensor:
-    """How much each pixel belongs to the part, 0 to 1, shape ``(batch, SIDE, SIDE)``; small holes are closed."""
+    """How much each pixel belongs to the part, 0 to 1, shape ``(batch, SIDE, SIDE)``; small gaps are closed."""
     distance = (small - background[..., None, None]).square().sum(1).sqrt()
-    low, high = (mean[:, None, None] for mean in _two_means(distance.flatten(1)))
-    mask = (2 * (distance - low) / (high - low).clamp_min(_TINY) - 0.5).clamp(0, 1)
+    values = distance.flatten(1)
+    low, high = torch.zeros_like(values[:, :1]), values.amax(1, keepdim=True)
+    for _ in range(ROUNDS):
+        above = _between(values, low, high)
+        low, high = _mean(1 - above, values), _mean(above, values)
+    mask = _between(distance, low[..., None], high[..., None])
     grown = max_pool2d(mask, CLOSING, 1, CLOSING // 2)
     return -max_pool2d(-grown, CLOSING, 1, CLOSING // 2)
 
 
-def _two_means(values: Tensor) -> tuple[Tensor, Tensor]:
-    """Means of the values below and above Otsu's threshold, per row of ``(batch, n)``."""
-    ordered = values.sort(1).values
-    count = ordered.shape[1]
-    below = torch.arange(1, count, device=values.device).to(values.dtype)
-    sums = ordered.cumsum(1)
-    low, high = sums[:, :-1] / below, (sums[:, -1:] - sums[:, :-1]) / (count - below)
-    best = (below * (count - below) * (high - low).square()).argmax(1, keepdim=True)
-    return low.gather(1, best)[:, 0], high.gather(1, best)[:, 0]
+def _between(values: Tensor, low: Tensor, high: Tensor) -> Tensor:
+    """A ramp about the middle of two levels, from 0 at a quarter of the way to 1 at three quarters."""
+    return (2 * (values - low) / (high - low).clamp_min(_TINY) - 0.5).clamp(0, 1)
 
 
 def _turn(mask: Tensor, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
@@ -184,19 +201,17 @@ def _turn(mask: Tensor, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _extent(mask: Tensor, position: Tensor) -> tuple[Tensor, Tensor]:
-    """Middle of the part along an axis, and how much the frame is to cover there; shape ``(batch, 1)`` each."""
-    ordered, order = position.sort(1)
-    share = mask.gather(1, order).cumsum(1)
-    share = share / share[:, -1:].clamp_min(_TINY)
-    low, high = (_quantile(ordered, share, at) for at in ((1 - CORE) / 2, (1 + CORE) / 2))
-    middle = (low + high) / 2
-    first, last = (_quantile(ordered, share, at) for at in ((1 - WHOLE) / 2, (1 + WHOLE) / 2))
-    reach = 2 * torch.maximum(last - middle, middle - first)
-    return middle, torch.maximum((high - low) / CORE / FILL, reach / MARGIN).clamp_min(_TINY)
+    """Middle of the part along an axis through its centroid, and half of what the frame is to show there.
 
-
-def _quantile(ordered: Tensor, share: Tensor, at: float) -> Tensor:
-    return ordered.gather(1, (share < at).sum(1, keepdim=True).clamp_max(ordered.shape[1] - 1))
+    A moment of either side stands for its end, so that no single pixel decides: exact for a bar. A higher one, of all
+    that lies about the middle, sees to it that light ends, such as a tip, are in the frame too.
+    """
+    first, last = (
+        (2 * (ENDS + 1) * _mean(mask, side.clamp_min(0) ** ENDS)) ** (1 / ENDS) for side in (-position, position)
+    )
+    middle = (last - first) / 2
+    reach = ((REACH + 1) * _mean(mask, (position - middle) ** REACH)) ** (1 / REACH)
+    return middle, torch.maximum((last + first) / 2 / FILL, reach / MARGIN)
 
 
 def _skewness(mask: Tensor, position: Tensor) -> Tensor:

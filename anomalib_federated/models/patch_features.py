@@ -14,6 +14,7 @@ from torch.nn.functional import avg_pool2d, interpolate
 from anomalib_federated.backbones import Backbone, layer_scales
 from anomalib_federated.bank import FeatureSpace
 from anomalib_federated.bank.feature_space import Frame
+from anomalib_federated.models.image_transform import oversampling
 from anomalib_federated.models.part_frame import Placement, place_parts, to_frame
 
 POOLING = 3
@@ -82,13 +83,18 @@ class PatchFeatureExtractor(nn.Module):
             frame=space.frame,
         )
 
+    def map_size(self, images: Tensor) -> tuple[int, int]:
+        """Height and width that the network sees of pictures as they arrive; their anomaly maps have it too."""
+        height, width = (side // oversampling(self.space) for side in images.shape[-2:])
+        return height, width
+
     def place(self, images: Tensor) -> Placement | None:
         """Where the parts of pictures lie; ``None`` if features are made in the picture's own frame.
 
         Args:
             images: Resized and normalised pixels, shape ``(batch, 3, height, width)``.
         """
-        return place_parts(images) if self.space.frame == "part" else None
+        return place_parts(images, self._frame_size(images)) if self.space.frame == "part" else None
 
     def forward(self, images: Tensor, placement: Placement | None = None) -> Tensor:
         """Extract features.
@@ -102,7 +108,7 @@ class PatchFeatureExtractor(nn.Module):
         """
         placement = placement or self.place(images)
         if placement is not None:
-            images = to_frame(images, placement)
+            images = to_frame(images, placement, self._frame_size(images), oversampling=oversampling(self.space))
         maps = [avg_pool2d(layer, POOLING, 1, POOLING // 2) for layer in self.backbone(images)]
         grid = maps[0].shape[-2:]
         maps = [maps[0], *(interpolate(layer, size=grid, mode="bilinear") for layer in maps[1:])]
@@ -111,6 +117,10 @@ class PatchFeatureExtractor(nn.Module):
             for layer, scale in zip(maps, self.space.layer_scales, strict=True)
         ]  # fmt: skip
         return torch.cat(scaled, 1)
+
+    def _frame_size(self, images: Tensor) -> tuple[int, int]:
+        fixed = None if self.space.keep_aspect_ratio else self.space.image_size
+        return fixed or self.map_size(images)
 
 
 def patch_rows(embedding: Tensor) -> Tensor:

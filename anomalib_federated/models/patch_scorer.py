@@ -3,45 +3,23 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import NamedTuple
 
 import torch
 from anomalib.models.components import GaussianBlur2d
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
+from anomalib_federated.models.category_rows import CategoryRows
 from anomalib_federated.models.image_score import ImageScore
+from anomalib_federated.models.nearest_rows import nearest_rows, nearest_rows_in_place, several_nearest_rows
 from anomalib_federated.models.part_frame import to_picture
 from anomalib_federated.models.patch_features import patch_rows
-from anomalib_federated.selection.distances import nearest_in_chunks, squared_distances
 
 MAP_SIGMA = 4
 """Smoothing of the anomaly map in pixels, as in Roth et al. 2022."""
 
 SMALLEST_SIDE = 4 * MAP_SIGMA + 1
 """Of a picture, in pixels as the network sees it: the smoothing reflects four sigma at each border."""
-
-
-class CentredRows(NamedTuple):
-    """Bank rows around their mean: products of centred features are small and lose few digits.
-
-    Attributes:
-        rows: Shape ``(m, d)``, float32, with the mean subtracted.
-        centre: The mean, shape ``(d,)``.
-    """
-
-    rows: Tensor
-    centre: Tensor
-
-    @classmethod
-    def of(cls, features: Tensor) -> CentredRows:
-        """Centre features of shape ``(m, d)``, float32 or float16."""
-        centre = features.float().mean(0)
-        return cls(features.float() - centre, centre)
-
-    def to(self, device: torch.device) -> CentredRows:
-        """The same on a device."""
-        return CentredRows(self.rows.to(device), self.centre.to(device))
 
 
 class PatchScorer(nn.Module):
@@ -57,7 +35,7 @@ class PatchScorer(nn.Module):
         self.smooth = GaussianBlur2d(sigma=(MAP_SIGMA, MAP_SIGMA), channels=1)
 
     def forward(
-        self, embedding: Tensor, bank: CentredRows, image_size: torch.Size, affine: Tensor | None = None
+        self, embedding: Tensor, bank: CategoryRows, image_size: torch.Size, affine: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
         """Score pictures of one category.
 
@@ -69,33 +47,34 @@ class PatchScorer(nn.Module):
 
         Returns:
             Image scores of shape ``(batch,)`` and anomaly maps of shape ``(batch, 1, height, width)``, both in units
-            of feature distance.
+            of feature distance (after the projection, if the rows have one).
+
+        Raises:
+            ValueError: If the rows have places and the rule is ``reweighted``: the rows around one of them, by which it
+                weights, count at other places.
         """
-        batch, dim, height, width = embedding.shape
-        queries = patch_rows(embedding) - bank.centre
-        distances, owners = _nearest(queries, bank.rows)
+        batch, _, height, width = embedding.shape
+        queries = bank.compared(patch_rows(embedding))
+        if bank.places is None:
+            distances, owners = nearest_rows(queries, bank.rows)
+        else:
+            self._check_rule()
+            distances, owners = nearest_rows_in_place(queries, bank.rows, bank.places, (height, width))
         grid = distances.reshape(batch, 1, height, width)
         scores = self.image_score(
             grid,
             owners.reshape(batch, -1),
-            queries.reshape(batch, -1, dim),
+            queries.reshape(batch, -1, queries.shape[1]),
             bank.rows,
-            partial(_several_nearest, rows=bank.rows),
+            partial(several_nearest_rows, rows=bank.rows),
         )
         anomaly_map = interpolate(grid, size=image_size) if affine is None else to_picture(grid, affine, image_size)
         return scores, self.smooth(anomaly_map)
 
-
-def _nearest(queries: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
-    norms = queries.pow(2).sum(1)
-    # A loop would freeze its length into an exported graph, be it traced (OpenVINO) or captured (ONNX).
-    if torch._C._get_tracing_state() is not None or torch.compiler.is_exporting():  # noqa: SLF001
-        squared, owners = torch.addmm(rows.pow(2).sum(1), queries, rows.T, alpha=-2).min(1)
-        return (squared + norms).clamp_min(0).sqrt(), owners
-    parts = list(nearest_in_chunks(queries, norms, rows))
-    return torch.cat([part[1] for part in parts]).sqrt_(), torch.cat([part[2] for part in parts])
-
-
-def _several_nearest(queries: Tensor, count: int, *, rows: Tensor) -> tuple[Tensor, Tensor]:
-    squared, owners = squared_distances(queries, rows).topk(count, dim=1, largest=False)
-    return squared.sqrt(), owners
+    def _check_rule(self) -> None:
+        if self.image_score.rule == "reweighted":
+            msg = (
+                "The image score 'reweighted' weights by the rows around the nearest one, but these rows count at "
+                "other places; choose max, smoothed_max or top_fraction."
+            )
+            raise ValueError(msg)

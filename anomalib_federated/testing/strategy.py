@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import wraps
 from itertools import permutations
 
 import torch
 
 from anomalib_federated.bank import BankError, MemoryBank
-from anomalib_federated.interfaces.strategy import BankStrategy
+from anomalib_federated.interfaces.strategy import BankStrategy, FederationError
 from anomalib_federated.testing.banks import example_bank
 from anomalib_federated.testing.construction import can_be_made_without_arguments
 from anomalib_federated.testing.randomness import under_two_random_states
@@ -162,24 +163,52 @@ def the_global_random_state_plays_no_part(plugin: Plugin) -> None:
     assert first == second, "another global random state must give the same bank"
 
 
+def banks_are_refused_if_they_are_not_merged(plugin: Plugin) -> None:
+    """A strategy of which ``merges_banks`` is false says so: ``FederationError``."""
+    if not plugin.merges_banks:
+        try:
+            plugin().merge(_banks())
+        except FederationError:
+            return
+        msg = "a strategy that merges no banks must refuse them with a FederationError"
+        raise AssertionError(msg)
+
+
+def _of_banks(check: Callable[[Plugin], None]) -> Callable[[Plugin], None]:
+    """The check, for strategies that merge banks."""
+
+    @wraps(check)
+    def checked(plugin: Plugin) -> None:
+        if plugin.merges_banks:
+            check(plugin)
+
+    return checked
+
+
 CHECKS = (
     can_be_made_without_arguments,
-    the_banks_stay_unchanged,  # first, since a plugin that changes its input fails others for no clear reason
-    the_order_of_banks_does_not_matter,
-    the_same_object_can_merge_again,
-    every_category_is_in_the_result,
-    the_feature_space_is_kept,
-    rows_are_rows_that_a_site_sent,
-    one_bank_gives_rows_of_that_bank,
-    equal_rows_of_two_sites_are_no_trouble,
-    no_patch_is_forgotten,
-    rows_beside_which_none_is_dropped_keep_their_weights,
-    every_site_is_accounted_for,
-    declared_minimum_shares_are_kept,
-    no_bank_at_all_is_refused,
-    a_site_that_comes_twice_is_refused,
-    differing_feature_spaces_are_refused,
-    the_global_random_state_plays_no_part,
+    banks_are_refused_if_they_are_not_merged,
+    *map(
+        _of_banks,
+        (
+            the_banks_stay_unchanged,  # first, since a plugin that changes its input fails others for no clear reason
+            the_order_of_banks_does_not_matter,
+            the_same_object_can_merge_again,
+            every_category_is_in_the_result,
+            the_feature_space_is_kept,
+            rows_are_rows_that_a_site_sent,
+            one_bank_gives_rows_of_that_bank,
+            equal_rows_of_two_sites_are_no_trouble,
+            no_patch_is_forgotten,
+            rows_beside_which_none_is_dropped_keep_their_weights,
+            every_site_is_accounted_for,
+            declared_minimum_shares_are_kept,
+            no_bank_at_all_is_refused,
+            a_site_that_comes_twice_is_refused,
+            differing_feature_spaces_are_refused,
+            the_global_random_state_plays_no_part,
+        ),
+    ),
 )
 
 

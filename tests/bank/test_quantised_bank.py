@@ -219,3 +219,11 @@ def test_damaged_rows_in_int8_are_refused(change, message):
     tensors = {name: tensor for name, tensor in (load(data) | change).items() if tensor is not None}
     with pytest.raises(BankError, match=message):
         MemoryBank.from_bytes(save(tensors, meta), source="here")
+
+
+def test_distances_that_are_not_told_stay_so():
+    bank = example_bank()
+    (item,) = bank.contributions
+    untold = replace(bank, contributions=(replace(item, covering_radius=None, mean_distance=None),), covering_radius={})
+    (item,) = quantised_bank(untold).contributions
+    assert (item.covering_radius, item.mean_distance) == (None, None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from anomalib_federated.evaluation.measuring.measure import measure
 from anomalib_federated.evaluation.measuring.scored_image import ScoredImage, name_of
 from anomalib_federated.evaluation.results import BankFacts, Result, SiteShare, result_folder, write_result
 from anomalib_federated.metrics import DefectsConfig
+from anomalib_federated.testing.privacy import example_report
 
 STRENGTH = {"centralised": 1.5, "federated": 1.3, "federated_iid": 1.4}
 SITES = ("plant_north", "plant_south", "plant_west")
@@ -111,6 +113,7 @@ def _result(method: str, category: str, seed: int, figures: Figures) -> Result:
             bytes=640 * rows,
             covering_radius=0.41,
             sites=tuple(shares),
+            privacy=() if pooled else (json.loads(example_report(epsilon=2.0).to_json()),),
         ),
         settings={
             "backbone": "tf_efficientnet_lite0",

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -35,6 +36,7 @@ from anomalib_federated.evaluation.results import (
     result_folder,
     write_result,
 )
+from anomalib_federated.testing.privacy import example_report
 
 METHODS = ("centralised", "federated")
 
@@ -105,6 +107,13 @@ def html(example: Path) -> str:
 
 def render(results: Sequence[Result], folder: Path, **options: str) -> Page:
     return Page(write_report(results, folder, folder / "report.html", **options).read_text())
+
+
+def test_the_page_says_what_is_promised_about_the_pictures(html: str) -> None:
+    text = " ".join(re.sub(r"<[^>]+>", " ", html).split())
+    assert "centralised : nothing is promised about the pictures" in text
+    assert "per picture, epsilon 2, delta 1e-05" in text
+    assert "A part photographed six times is six pictures" in text
 
 
 def test_the_page_refers_to_nothing_outside(html: str) -> None:
@@ -335,6 +344,19 @@ def test_sites_are_summed_over_categories() -> None:
     (even,) = bank_tables(cells_of([with_bank("nut", north, south, radius=None)]), ["federated"])
     assert even.fairness == "Every site has the share of the rows that it has of the patches."
     assert even.covering_radius == ""
+
+
+def test_promises_are_told_once_in_words() -> None:
+    promise = json.loads(example_report(epsilon=2.0).to_json())
+    banks = [
+        BankFacts(rows=1, bytes=4, covering_radius=None, sites=(), privacy=(promise, promise)),
+        BankFacts(rows=1, bytes=4, covering_radius=None, sites=(), privacy=(promise,)),
+    ]
+    results = [
+        replace(result("private", name, 0.5), bank=bank) for name, bank in zip(("nut", "bolt"), banks, strict=True)
+    ]
+    (table,) = bank_tables(cells_of(results), ["private"])
+    assert [promise.epsilon for promise in table.promises] == [2.0]
 
 
 def test_settings_in_which_methods_differ_are_marked() -> None:

@@ -29,6 +29,7 @@ from anomalib_federated.evaluation.results import (
     read_results,
     write_result,
 )
+from anomalib_federated.testing.privacy import example_report
 
 SPRO = {"0.01": 0.1, "0.05": 0.3, "0.1": 0.4, "0.3": 0.6, "1.0": 0.8}
 POINT = OperatingPoint(tnr=0.95, threshold=1.25, tpr=0.5, test_tnr=1.0, validation_images=20)
@@ -51,6 +52,7 @@ RESULT = Result(
     bank=BankFacts(
         rows=7, bytes=70, covering_radius=None,
         sites=(SiteShare(site="a", images=1, patches=9, rows=7, bytes_up=9, bytes_down=4),),
+        privacy=(json.loads(example_report(epsilon=2.0).to_json()),),
     ),
     settings={"budget": 7},
     versions={"python": "3.11"},

@@ -1,5 +1,7 @@
 """Sites without pictures: all is real but the extraction, whose result is put in place."""
 
+import importlib
+
 import pytest
 import torch
 from pandas import DataFrame
@@ -37,3 +39,16 @@ def make_site(extractor):
         return site
 
     return make
+
+
+@pytest.fixture
+def mean_privacy(tmp_path, monkeypatch):
+    """Registers a small plugin that learns the mean from sums, as ``mean``: by a distribution on the path."""
+    info = tmp_path / "distribution" / "mean-1.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: mean\nVersion: 1\n")
+    entry = "[anomalib_federated.privacy]\nmean = tests.privacy.example_sums:MeanPrivacy\n"
+    (info / "entry_points.txt").write_text(entry)
+    monkeypatch.syspath_prepend(info.parent)
+    importlib.invalidate_caches()
+    return "mean"

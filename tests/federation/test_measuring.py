@@ -11,7 +11,9 @@ from flwr.app import Message, MessageType
 from flwr.server.superlink.linkstate.utils import create_message_error_unavailable_res_message
 
 from anomalib_federated import messages
+from anomalib_federated.bank import MemoryBank
 from anomalib_federated.federation import InProcessGrid, asking, in_process_grid, measure_global_bank, run_federation
+from anomalib_federated.testing.privacy import example_report
 from anomalib_federated_plugins.strategy.federated_coreset import FederatedCoreset
 from tests.federation.pieces import files_in
 
@@ -213,3 +215,25 @@ def test_each_site_is_sent_its_own_categories_for_as_long_as_is_waited(sites, ba
         for category, cost in categories.items():
             assert cost.down == len(bank.for_category(category).to_bytes()), site
             assert 10 < cost.up < 200
+
+
+def own_distance(bank):
+    nut = bank.for_category("nut")
+    placed = replace(nut, row_place=torch.rand(len(nut), 2, generator=torch.Generator().manual_seed(0)))
+    return MemoryBank.merge([bank.for_category("screw"), placed])
+
+
+def promised(bank):
+    return replace(bank, privacy={"north": example_report(epsilon=2.0)})
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"), [(own_distance, "category 'nut' are measured"), (promised, "a promise was made")]
+)
+def test_a_bank_that_has_no_radius_to_tell_is_not_measured(sites, bank, change, reason):
+    grid, bank = FaultyGrid(sites), change(bank)
+    measured = measure_global_bank(grid, bank, NODES, timeout=9)
+    assert grid.asked == []
+    assert set(measured.left_out) == set(bank.sites)
+    assert all(reason in said for said in measured.left_out.values())
+    assert measured.applied_to(bank).digest == bank.digest

@@ -30,10 +30,14 @@ from anomalib_federated.federation import (
     score_global_bank,
 )  # fmt: skip
 from anomalib_federated.federation.in_process_grid import InProcessGrid
+from anomalib_federated.federation.privacy_guard import PrivacyGuard
+from anomalib_federated.federation.privacy_terms import PrivacyTerms
 from anomalib_federated.flower_app.client import tell_no_paths
 from anomalib_federated.models import FederatedPatchcore
+from anomalib_federated.privacy import PrivacyReport
 from anomalib_federated_plugins.strategy.exact_k_center import ExactKCenter
 from anomalib_federated_plugins.strategy.federated_coreset import FederatedCoreset
+from anomalib_federated_plugins.strategy.noisy_sums import NoisySums
 from anomalib_federated_plugins.strategy.refinement import Refinement
 from tests.federation.pieces import files_in
 
@@ -105,8 +109,8 @@ def folder(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def heard(folder):
-    """Every answer of two sites in three federations and one evaluation."""
+def heard(folder, tmp_path_factory):
+    """Every answer of two sites in four federations and one evaluation."""
     model = FederatedPatchcore(budget=30, image_size=(96, 96), visualizer=False)
     pictures = {}
     for seed, name in enumerate(("north", "south")):
@@ -118,6 +122,10 @@ def heard(folder):
     for strategy in (FederatedCoreset(budget=30), ExactKCenter(budget=30), Refinement(budget=30)):
         bank = run_federation(grid, strategy, agreement).bank
     assert score_global_bank(grid, bank, {"north": 1, "south": 2}).left_out == {}
+    for site in sites:  # last, since nothing else is answered afterwards
+        site.guard = PrivacyGuard(PrivacyTerms(folder=tmp_path_factory.mktemp("ledgers") / site.name))
+    private = make_agreement(model, privacy={"class_path": "adaptive_gaussian", "init_args": {"epsilon": 8.0}})
+    run_federation(grid, NoisySums(), private)
     yield grid.heard
     for site in sites:
         site.close()
@@ -167,9 +175,11 @@ def test_the_app_answers_no_other_question():
 def test_records_name_nothing_but_categories_and_the_site(heard):
     for question, reply in heard:
         for name, record in reply.content.items():
-            if name.startswith("bank."):
+            if name.startswith(("bank.", "sum.")):
                 assert set(record) == {"category", "data"}
                 assert record["category"] in ("nut", "screw")
+            elif name == "privacy":
+                assert set(record) == {"report"}
             elif name == messages.SITE:
                 assert set(record) == {"name"}
                 assert record["name"] in ("north", "south")
@@ -181,10 +191,16 @@ def test_numbers_beside_banks_are_few(heard):
     # One number a category, but for the limits of AUC-sPRO and one count for each row of the bank that was asked about.
     for question, reply in heard:
         for name, record in reply.content.items():
-            if name != messages.SITE and not name.startswith("bank."):
+            if name not in {messages.SITE, "privacy"} and not name.startswith(("bank.", "sum.")):
                 for value in record.values():
                     many = len(value) if isinstance(value, list) else 1
                     assert many <= {"weights": 40, "auc_spro": 5}.get(name, 1), (question, name)
+
+
+def test_promises_are_the_same_whatever_the_pictures_show(heard):
+    promises = {reply.content["privacy"]["report"] for question, reply in heard if question == "train.sums"}
+    assert len(promises) == 1
+    assert PrivacyReport.from_json(*promises, source="a site").unit == "picture"
 
 
 def test_banks_hold_what_is_declared(heard):

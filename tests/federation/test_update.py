@@ -13,6 +13,7 @@ from anomalib_federated.federation.update import update_bank
 from anomalib_federated.selection.joined_rows import JoinedRows
 from anomalib_federated.selection.rows import TensorRows
 from anomalib_federated.testing import example_bank
+from anomalib_federated.testing.privacy import example_report
 
 DIM = 8
 
@@ -144,6 +145,10 @@ def test_equal_patches_are_no_trouble():
     assert updated.covering_radius == bank.covering_radius
 
 
+def untold(bank):
+    return replace(bank, contributions=tuple(replace(item, mean_distance=None) for item in bank.contributions))
+
+
 @pytest.mark.parametrize(
     ("bank", "arguments", "message"),
     [
@@ -151,6 +156,13 @@ def test_equal_patches_are_no_trouble():
         (MemoryBank.merge([example_bank(), example_bank(category="nut")]), {}, "categories screw, nut"),
         (example_bank().select(torch.arange(4)), {}, "was not measured, so it cannot be updated"),
         (replace(example_bank(), covering_radius={}), {}, "was not measured, so it cannot be updated"),
+        (untold(example_bank()), {}, "was not measured, so it cannot be updated"),
+        (
+            replace(example_bank(), privacy={"plant-a": example_report(epsilon=2.0)}),
+            {},
+            "would not be true of new ones",
+        ),
+        (replace(example_bank(), row_place=torch.rand(16, 2)), {}, "by places or a projection of its own"),
         (example_bank(), {"features": torch.ones(3, 7)}, "Rows of 8 and 7 dimensions"),
         (example_bank(), {"features": torch.ones(0, 8)}, "n and d >= 1"),
         (example_bank(), {"features": torch.full((3, 8), torch.nan)}, "NaN, infinite .* in row 0"),

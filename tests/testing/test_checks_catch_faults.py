@@ -355,6 +355,11 @@ class StumblesOverEqualRows(Concatenate):
         return merged
 
 
+@fault("strategy", "banks_are_refused_if_they_are_not_merged")
+class MergesInSilence(Concatenate):
+    merges_banks = False
+
+
 @fault("strategy", "no_patch_is_forgotten")
 class DropsWithoutTrace(Concatenate):
     aggregate = with_merged(lambda merged: merged.select(torch.arange(0, len(merged), 2)))

@@ -227,9 +227,12 @@ def _federate(
         store=work,
         memory=model.memory,
         store_dtype=model.store_dtype,
+        ledgers=output / "privacy",
     )
     strategy = registry.build("strategy", method.strategy, seed=cell.seed)
-    agreement = make_agreement(model, coreset=method.site_coreset, budget=method.site_budget, seed=cell.seed)
+    agreement = make_agreement(
+        model, coreset=method.site_coreset, budget=method.site_budget, seed=cell.seed, privacy=method.privacy
+    )
     federation = train_federated(sites, strategy, agreement, output=output)
     for site in sites:
         site.close()

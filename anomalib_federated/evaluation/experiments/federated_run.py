@@ -39,13 +39,15 @@ def run_federated(
     output: Path,
     site_coreset: str | Mapping[str, Any] | None = None,
     site_budget: BudgetLike | None = None,
+    privacy: str | Mapping[str, Any] = "none",
     centralised: bool = True,
     seed: int = 0,
 ) -> list[Result]:
     """Train, score and export the federated detector and, for comparison, the centralised one.
 
     Writes ``metrics/<method>/<category>/`` and, per method, ``bank.safetensors`` and ``openvino/<category>/``; of the
-    federation also the bank of each site, in ``sites/``. Patch features lie in ``work/`` until all is done; if the run
+    federation also the bank of each site, in ``sites/``, and what each site gave away of its pictures, in
+    ``privacy/<site>/``. Patch features lie in ``work/`` until all is done; if the run
     is interrupted, another with the same arguments goes on with them.
 
     Args:
@@ -56,6 +58,7 @@ def run_federated(
         output: Folder to write.
         site_coreset: The coreset plugin of the sites; ``None`` takes the detector's.
         site_budget: Rows per category that a site sends; ``None`` takes the detector's budget.
+        privacy: The privacy plugin of the sites.
         centralised: Whether to train on the pooled images too.
         seed: Decides every random choice.
 
@@ -72,8 +75,10 @@ def run_federated(
         store=output / WORK / "sites",
         memory=model.memory,
         store_dtype=model.store_dtype,
+        ledgers=output / "federated" / "privacy",
     )
-    agreement = make_agreement(model, coreset=site_coreset, budget=site_budget, seed=seed)
+    agreement = make_agreement(model, coreset=site_coreset, budget=site_budget, seed=seed, privacy=privacy)
+    strategy.agree(agreement.to_record())
     results: list[Result] = []
     if centralised:
         bank = train_centralised(model, datamodule, store=output / WORK / "centralised")

@@ -36,6 +36,7 @@ class Method:
         strategy: The strategy plugin, with its arguments.
         site_coreset: The coreset plugin of the sites; ``None`` takes the detector's.
         site_budget: Rows per category that a site sends; ``None`` takes the detector's budget.
+        privacy: The privacy plugin of the sites.
         model: Settings of the detector that differ from the experiment's.
 
     Example:
@@ -49,6 +50,7 @@ class Method:
     strategy: PluginSpec = "federated_coreset"
     site_coreset: PluginSpec | None = None
     site_budget: BudgetLike | None = None
+    privacy: PluginSpec = "none"
     model: dict[str, Any] = field(default_factory=dict)
 
     @classmethod

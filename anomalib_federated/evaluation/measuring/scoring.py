@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Callable, Mapping
 from importlib.metadata import version
@@ -97,21 +98,28 @@ def bank_facts(bank: MemoryBank, category: str, *, traffic: TrafficBySite) -> Ba
     """What a result tells of a category's bank."""
     own = bank.for_category(category)
     counts = dict(zip(own.sites, torch.bincount(own.row_site, minlength=len(own.sites)).tolist(), strict=True))
+    senders = {site for site, sent in traffic.items() if category in sent}
     return BankFacts(
         rows=len(own),
         bytes=own.features.nbytes,
         covering_radius=bank.covering_radius.get(category),
-        sites=tuple(
-            SiteShare(
-                site=item.site,
-                images=item.images,
-                patches=item.patches,
-                rows=counts.get(item.site, 0),
-                bytes_up=traffic.get(item.site, {}).get(category, Traffic()).up,
-                bytes_down=traffic.get(item.site, {}).get(category, Traffic()).down,
-            )
-            for item in own.contributions
-        ),
+        sites=tuple(_share(site, own, counts.get(site, 0), traffic) for site in sorted({*own.sites, *senders})),
+        privacy=tuple(json.loads(text) for text in sorted({report.to_json() for report in own.privacy.values()})),
+    )
+
+
+def _share(site: str, bank: MemoryBank, rows: int, traffic: TrafficBySite) -> SiteShare:
+    """A site's share of a category's bank; of sums nobody knows how much of them is whose."""
+    (category,) = bank.categories
+    seen = next((item for item in bank.contributions if item.site == site), None)
+    bytes_ = traffic.get(site, {}).get(category, Traffic())
+    return SiteShare(
+        site=site,
+        images=seen.images if seen else 0,
+        patches=seen.patches if seen else 0,
+        rows=rows,
+        bytes_up=bytes_.up,
+        bytes_down=bytes_.down,
     )
 
 

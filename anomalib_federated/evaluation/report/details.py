@@ -11,6 +11,7 @@ from anomalib_federated.evaluation.figures import Group, OperatingPoint
 from anomalib_federated.evaluation.report.numbers import Cells
 from anomalib_federated.evaluation.results import BankFacts, Result, SiteShare
 from anomalib_federated.evaluation.undefined import NOT_DEFINED, mean, show
+from anomalib_federated.privacy import PrivacyReport
 
 LIMIT = "0.05"
 """Of the false positive rate, for AUC-sPRO of a part of the images; as ``auc_spro`` names it."""
@@ -72,6 +73,7 @@ class BankTable:
         covering_radius: The largest of the categories; empty if not measured everywhere.
         sites: Sorted by name.
         fairness: In words, how rows are shared compared to patches; empty if one site or none is known.
+        promises: What was promised about the pictures, each promise once.
     """
 
     method: str
@@ -82,6 +84,7 @@ class BankTable:
     covering_radius: str
     sites: tuple[SiteRow, ...]
     fairness: str
+    promises: tuple[PrivacyReport, ...]
 
 
 def group_rows(cells: Cells, methods: Sequence[str], category: str) -> list[GroupRow]:
@@ -162,7 +165,13 @@ def _bank_table(method: str, banks: Sequence[BankFacts]) -> BankTable:
         covering_radius="" if None in radii else show(max(radius for radius in radii if radius is not None)),
         sites=sites,
         fairness=_fairness(sites),
+        promises=_promises(banks),
     )
+
+
+def _promises(banks: Sequence[BankFacts]) -> tuple[PrivacyReport, ...]:
+    texts = dict.fromkeys(json.dumps(promise, sort_keys=True) for bank in banks for promise in bank.privacy)
+    return tuple(PrivacyReport.from_json(text, source="a result") for text in texts)
 
 
 def _site_rows(shares: Sequence[SiteShare]) -> tuple[SiteRow, ...]:

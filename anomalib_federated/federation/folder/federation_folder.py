@@ -194,10 +194,25 @@ class FederationFolder:
             PluginError: If ``spec`` is no such thing.
             OSError: If the version cannot be written; none is made then.
         """
-        init_args = {} if isinstance(spec, str) else dict(spec.get("init_args") or {})
-        plain = {"class_path": registry.name_of(spec, kind="strategy"), "init_args": init_args}
         with self._writing():
-            return self._aggregate(strategy, plain)
+            return self._aggregate(strategy, _plain(spec))
+
+    def keep(self, bank: MemoryBank, strategy: BankStrategy, *, spec: str | Mapping[str, Any]) -> Version:
+        """Keep a global bank that was made of something else than banks of sites as the next version.
+
+        No site can be taken out of it again, and :meth:`aggregate_again` does not make it again.
+
+        Args:
+            bank: The bank.
+            strategy: What made it.
+            spec: As for :meth:`aggregate`.
+
+        Raises:
+            PluginError: If ``spec`` is no such thing.
+            OSError: If the version cannot be written; none is made then.
+        """
+        with self._writing():
+            return self._add_version(in_order(bank), strategy, _plain(spec), sites={})
 
     def aggregate_again(self) -> Version:
         """Make the next version as the last one was made.
@@ -278,6 +293,11 @@ class FederationFolder:
             msg = f"No site's bank is in {self.path}, so there is nothing to aggregate; collect or add banks first."
             raise FolderError(msg)
         bank = in_order(strategy.merge(self._banks.load(site) for site in sites))
+        return self._add_version(bank, strategy, spec, sites=sites)
+
+    def _add_version(
+        self, bank: MemoryBank, strategy: BankStrategy, spec: dict[str, Any], *, sites: dict[str, StoredBank]
+    ) -> Version:
         number = 1 + max([self._record.ledger().last_version, *(version.number for version in self.versions())])
         version = Version(
             number=number,
@@ -292,6 +312,12 @@ class FederationFolder:
         self._record.append(Event(event="aggregating", time=now(), version=number))
         self._versions.add(version, bank)
         return version
+
+
+def _plain(spec: str | Mapping[str, Any]) -> dict[str, Any]:
+    """The strategy as a version records it."""
+    init_args = {} if isinstance(spec, str) else dict(spec.get("init_args") or {})
+    return {"class_path": registry.name_of(spec, kind="strategy"), "init_args": init_args}
 
 
 def _strategy_of(version: Version) -> BankStrategy:

@@ -35,6 +35,7 @@ class FederationSettings:
         site_budget: Rows per category that a site sends; ``None`` takes the detector's budget.
         dtype: Type of the features sent.
         seed: Decides every random choice.
+        privacy: The privacy plugin of the sites, with its arguments: what they send in place of their banks.
         strategy: The strategy plugin, with its arguments.
         deadline: Seconds after which the collection ends.
         quorum: Sites without which there is no global bank; ``None`` waits for all of ``sites``.
@@ -52,6 +53,7 @@ class FederationSettings:
     site_budget: BudgetLike | None
     dtype: str
     seed: int
+    privacy: str | dict[str, Any]
     strategy: str | dict[str, Any]
     deadline: float
     quorum: int | None
@@ -80,14 +82,16 @@ class FederationSettings:
         agreement = self.agreement()
         spec = {"class_path": agreement.coreset, "init_args": agreement.coreset_args}
         registry.build("coreset", spec, budget=agreement.budget)
-        self.make_strategy()
+        registry.build("privacy", self.privacy)
+        self.make_strategy().agree(agreement.to_record())
         self.plan()
 
     def agreement(self) -> Agreement:
         """What the sites are asked for."""
         return make_agreement(
-            self.model, coreset=self.site_coreset, budget=self.site_budget, dtype=self.dtype, seed=self.seed
-        )
+            self.model, coreset=self.site_coreset, budget=self.site_budget, dtype=self.dtype, seed=self.seed,
+            privacy=self.privacy,
+        )  # fmt: skip
 
     def plan(self) -> CollectionPlan:
         """How long to wait for whom."""
@@ -117,6 +121,7 @@ def _parser() -> ArgumentParser:
     parser.add_argument("--site_budget", type=int | float | dict[str, int | float] | None, default=None)
     parser.add_argument("--dtype", type=str, default="float16")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--privacy", type=PLUGIN, default="none")
     parser.add_argument("--strategy", type=PLUGIN, default="federated_coreset")
     parser.add_argument("--deadline", type=float, default=86_400.0)
     parser.add_argument("--quorum", type=int | None, default=None)

@@ -10,6 +10,8 @@ from jsonargparse import ArgumentParser
 from anomalib_federated.bank import FeatureSpace
 from anomalib_federated.bank.validation import check_name
 from anomalib_federated.data import AutoVI
+from anomalib_federated.federation.privacy_guard import PrivacyGuard
+from anomalib_federated.federation.privacy_terms import PrivacyTerms
 from anomalib_federated.federation.scores import LEAST_PICTURES
 from anomalib_federated.federation.settings.quotas import Quotas
 from anomalib_federated.federation.settings.reading import named, read_settings, settings_parser
@@ -31,6 +33,7 @@ class SiteSettings:
             others.
         quotas: What the site gives at most.
         least_pictures: Good, and defective, test pictures of a category below which the site tells no figures of it.
+        privacy: What it asks for before anything about its pictures leaves it; ``None`` asks for nothing.
 
     Raises:
         BankError: If the name cannot be that of a site.
@@ -43,6 +46,7 @@ class SiteSettings:
     memory: str | int | None = None
     quotas: Quotas = field(default_factory=Quotas)
     least_pictures: int = LEAST_PICTURES
+    privacy: PrivacyTerms | None = None
 
     def __post_init__(self) -> None:
         check_name("site", self.site)
@@ -91,6 +95,7 @@ class ConfiguredSite(Site):
             num_workers=settings.data.num_workers,
             store=settings.store,
             memory=settings.memory,
+            guard=PrivacyGuard(settings.privacy) if settings.privacy else None,
         )
         self.settings = settings
 
@@ -104,4 +109,5 @@ def _parser() -> ArgumentParser:
     parser.add_argument("--memory", type=str | int | None, default=None)
     parser.add_class_arguments(Quotas, "quotas")
     parser.add_argument("--least_pictures", type=int, default=LEAST_PICTURES)
+    parser.add_argument("--privacy", type=PrivacyTerms | None, default=None)
     return parser

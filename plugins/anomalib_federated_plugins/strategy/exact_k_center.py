@@ -15,7 +15,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 import torch
-from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord
+from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDict
 from flwr.serverapp import Grid
 from torch import Tensor
 
@@ -74,7 +74,7 @@ class ExactKCenter(FederatedCoreset):
         self.agree(config)
         query = ConfigRecord({**config, messages.COUNT: self.candidates})
         if not self._picks:
-            return self._to_all_nodes(messages.CANDIDATES, query, grid)
+            return self._to_all_nodes(messages.CANDIDATES, RecordDict({messages.CONFIG: query}), grid)
         waiting = [bank for category, bank in self._picks.items() if category not in self._complete]
         if not waiting:
             return self._to_nobody()
