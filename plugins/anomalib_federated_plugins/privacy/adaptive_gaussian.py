@@ -6,14 +6,12 @@ Each round so spends the noise where the one before has found the pictures to di
 Mahalanobis distance from the map at its place, as PaDiM does (Defard et al. 2021, https://arxiv.org/abs/2011.08785),
 here with one covariance for all places.
 
-Vectors have length one whatever the picture, so no picture's vector is shortened, and none tells less than it may. How
-much noise there is, whoever added it, is read off numbers that are zero in every vector.
+How much noise there is, whoever added it, is read off numbers that are zero in every vector.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from typing import Literal
 
 import torch
@@ -23,24 +21,28 @@ from anomalib_federated.bank import FeatureSpace
 from anomalib_federated.interfaces.privacy import SumPrivacy
 from anomalib_federated.privacy.learnt import Learnt
 from anomalib_federated.privacy.state import State
-from anomalib_federated_plugins.privacy.cosine_map import cosines_at, from_cosines, position_cosines, to_cosines
+from anomalib_federated_plugins.privacy.cosine_map import cosines_at, from_cosines, to_cosines
 from anomalib_federated_plugins.privacy.directions import Directions
-from anomalib_federated_plugins.privacy.half_vector import from_half_vector, half_vector, half_vector_size
+from anomalib_federated_plugins.privacy.gaussian_rounds import (
+    directions_for,
+    learnt_level,
+    learnt_whitening,
+    level,
+    second_moments,
+    shrunk,
+    unit,
+)
+from anomalib_federated_plugins.privacy.half_vector import half_vector_size
 from anomalib_federated_plugins.privacy.silent_numbers import SILENT, noise_in, with_silence
 
-FREQUENCIES = 8
+FREQUENCIES = 6
 """Cosines of the map per side."""
 PLACES = 32
 """Rows and columns of places at which the map is written down."""
 MOST_DIRECTIONS, FEWEST_DIRECTIONS = 128, 16
-_LOG_RANGE = 5.0
-"""Lengths of mean features are told from e^-5 to e^5."""
+_DIRECTIONS_PER_SIGMA = 0.5
 _COUNT_WEIGHT = 0.3
 """Of the number that counts pictures in the map's round, in lengths of a mean feature; it takes from the map."""
-_FLOOR = 0.25
-"""Least eigenvalue of second moments, in operator norms of their noise; less of it makes directions of noise count."""
-_LEAST_RATIO = 1e-6
-"""Least eigenvalue, as a share of the largest."""
 
 
 class AdaptiveGaussian(SumPrivacy):
@@ -106,21 +108,28 @@ class AdaptiveGaussian(SumPrivacy):
 
     def contribution(self, patches: Tensor, state: State) -> Tensor:
         """What one picture tells in the next round, of length one; zero if it has nothing to tell."""
-        found = (patches.double() - state["centre"]) @ state["basis"]
         if "pictures" not in state:
-            return with_silence(_level(found.mean(dim=(0, 1))))
+            return with_silence(level(patches, state))
         if "map" not in state:
-            return with_silence(_map(found, state))
-        return with_silence(_unit(half_vector(_second_moment(found, state))))
+            return with_silence(_map(patches, state))
+        return with_silence(second_moments(patches, state))
 
     def learn(self, state: State, total: Tensor) -> State:
         """The mean, then the map around it, then twice the second moments around the map."""
         told, noise = total[:-SILENT], noise_in(total)
         if "pictures" not in state:
-            return {**state, **self._mean(told, noise, state["basis"])}
+            directions = directions_for(
+                told[0] * math.sqrt(3),
+                noise * math.sqrt(self.shares[0]),
+                per_sigma=_DIRECTIONS_PER_SIGMA,
+                fewest=FEWEST_DIRECTIONS,
+                most=state["basis"].shape[1],
+            )
+            return {**state, **learnt_level(told, noise, state, directions=directions)}
         if "map" not in state:
             return {**state, **_learnt_map(told, noise, state)}
-        return {**state, "whitening": _whitening(told / state["pictures"], noise / state["pictures"], state)}
+        pictures = state["pictures"]
+        return {**state, "whitening": learnt_whitening(told / pictures, noise / pictures, state)}
 
     def finish(self, state: State) -> Learnt:
         """One row per place, and the projection in which the spread is the same in all directions."""
@@ -135,76 +144,17 @@ class AdaptiveGaussian(SumPrivacy):
             projection=(state["basis"] @ state["whitening"]).float(),
         )
 
-    def _mean(self, told: Tensor, noise: Tensor, basis: Tensor) -> Mapping[str, Tensor]:
-        told, noise = told * math.sqrt(3), noise * math.sqrt(3)
-        pictures = told[0].clamp_min(1.0)
-        scale = (told[-1] / pictures).clamp(-1, 1).mul(_LOG_RANGE).exp()
-        mean = _shrunk(told[1:-1] / pictures, noise / pictures)
-        sigma = noise * math.sqrt(self.shares[0] / 3)
-        directions = _directions(pictures, sigma, most=basis.shape[1])
-        return {
-            "pictures": pictures,
-            "scale": scale,
-            "mean": mean[:directions] / mean.norm().clamp_min(1) * scale,
-            "basis": basis[:, :directions],
-        }
 
-
-def _directions(pictures: Tensor, sigma: Tensor, *, most: int) -> int:
-    """As many as the noise allows."""
-    allowed = 8 * float((pictures / (16 * sigma.clamp_min(1e-9))).round())
-    return int(min(max(allowed, FEWEST_DIRECTIONS), most))
-
-
-def _level(mean: Tensor) -> Tensor:
-    """One, the direction of a picture's mean, and the logarithm of its length."""
-    length = mean.norm()
-    log = (length.log() / _LOG_RANGE).clamp(-1, 1)
-    return torch.cat([torch.ones_like(log)[None], _unit(mean), log[None]]) / math.sqrt(3)
-
-
-def _map(found: Tensor, state: State) -> Tensor:
-    coefficients = to_cosines(found, FREQUENCIES)
+def _map(patches: Tensor, state: State) -> Tensor:
+    """A number that counts pictures, and the picture's means as cosines, around the mean of all."""
+    coefficients = to_cosines(patches.double() - state["centre"], FREQUENCIES) @ state["basis"]
     coefficients[0, 0] -= state["mean"]
-    return _unit(torch.cat([(_COUNT_WEIGHT * state["scale"])[None], coefficients.flatten()]))
+    return unit(torch.cat([(_COUNT_WEIGHT * state["scale"])[None], coefficients.flatten()]))
 
 
-def _learnt_map(told: Tensor, noise: Tensor, state: State) -> Mapping[str, Tensor]:
+def _learnt_map(told: Tensor, noise: Tensor, state: State) -> State:
     """Means weighted by one over the length of each picture's vector, for which the first number stands."""
-    weights = told[0].clamp_min(float(noise)) / (_COUNT_WEIGHT * state["scale"])
-    weights = weights.clamp_min(1e-30)
-    coefficients = _shrunk((told[1:] / weights).reshape(FREQUENCIES, FREQUENCIES, -1), noise / weights)
+    weights = (told[0].clamp_min(float(noise)) / (_COUNT_WEIGHT * state["scale"])).clamp_min(1e-30)
+    coefficients = shrunk((told[1:] / weights).reshape(FREQUENCIES, FREQUENCIES, -1), noise / weights)
     coefficients[0, 0] += state["mean"]
     return {"map": coefficients, "whitening": torch.eye(coefficients.shape[-1], dtype=torch.float64)}
-
-
-def _second_moment(found: Tensor, state: State) -> Tensor:
-    rows, columns, _ = found.shape
-    around = from_cosines(state["map"], position_cosines(rows, FREQUENCIES), position_cosines(columns, FREQUENCIES))
-    apart = ((found - around) @ state["whitening"]).flatten(0, 1)
-    return apart.T @ apart / len(apart)
-
-
-def _whitening(moments: Tensor, noise: Tensor, state: State) -> Tensor:
-    """What makes the noisy second moments round, after what did so before; of the same size always."""
-    values, vectors = torch.linalg.eigh(from_half_vector(moments))
-    # The operator norm of a symmetric matrix of noise, of which off-diagonal numbers have 1 / sqrt(2) of the noise.
-    operator_norm = noise * math.sqrt(2 * len(values))
-    least = torch.maximum(_FLOOR * operator_norm, _LEAST_RATIO * values.max())
-    if not least > 0:  # pictures without any spread, and no noise
-        return state["whitening"]
-    whitening = state["whitening"] @ (vectors / values.clamp_min(least).sqrt())
-    return whitening * math.sqrt(len(values)) / whitening.norm()
-
-
-def _unit(vector: Tensor) -> Tensor:
-    """Of length one, or zero."""
-    unit: Tensor = vector / vector.norm().clamp_min(1e-100)
-    return unit
-
-
-def _shrunk(means: Tensor, noise: Tensor) -> Tensor:
-    """Along the last dimension, towards zero by as much as noise made it longer (James and Stein 1961)."""
-    energy = means.pow(2).sum(-1, keepdim=True).clamp_min(1e-100)
-    shrunk: Tensor = means * (1 - means.shape[-1] * noise**2 / energy).clamp_min(0)
-    return shrunk
