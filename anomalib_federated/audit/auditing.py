@@ -21,6 +21,7 @@ from anomalib_federated.audit.sum_target import SumTarget
 from anomalib_federated.audit.target import Target
 from anomalib_federated.bank import FeatureSpace
 from anomalib_federated.interfaces.privacy import BankPrivacy, Privacy, SumPrivacy
+from anomalib_federated.privacy.noise import Noise
 
 LEAST_RUNS = 8
 _CHOOSING = 0.999
@@ -28,7 +29,13 @@ _CHOOSING = 0.999
 
 
 def target_of(
-    privacy: Privacy, pictures: Tensor, *, space: FeatureSpace, selecting: Selecting | None = None, seed: int = 0
+    privacy: Privacy,
+    pictures: Tensor,
+    *,
+    space: FeatureSpace,
+    selecting: Selecting | None = None,
+    seed: int = 0,
+    noise: Noise | None = None,
 ) -> Target[Any, Any]:
     """What can be audited of a plugin.
 
@@ -38,11 +45,12 @@ def target_of(
         space: Their feature space.
         selecting: How a site chooses the rows of its bank, for plugins that protect banks.
         seed: Decides canaries and noise.
+        noise: Given to the plugin; ``None`` draws it by the seed.
 
     Raises:
         ValueError: If the plugin is of neither kind, or protects banks and nothing says how their rows are chosen.
     """
-    noise = DrawnAhead(seed=seed)
+    noise = noise or DrawnAhead(seed=seed)
     if isinstance(privacy, SumPrivacy):
         return SumTarget(privacy, space=space, ordinary=pictures, noise=noise, seed=seed)
     if isinstance(privacy, BankPrivacy) and selecting is not None:

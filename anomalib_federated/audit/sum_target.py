@@ -2,7 +2,8 @@
 
 The attacker sets what "everybody knows" between the rounds: a site does not trust the state it is given, so its promise
 must hold for any. The states here are those that ordinary pictures lead to without noise, and stay the same in all
-runs. Beside the audited site there are others, whose pictures the attacker knows: noise that they share would show.
+runs. Beside the audited site there are others, which have no picture and send noise alone: noise that they share with
+it would show.
 """
 
 from __future__ import annotations
@@ -25,8 +26,6 @@ from anomalib_federated.privacy.state import State
 
 Views: TypeAlias = list[list[Scores]]
 """Per round, what is seen: the sum of each site, the audited one first, or that of all; in the noise's deviations."""
-KNOWN_PICTURES = 1
-"""Beside the canary: they move the sum, by as much in every run."""
 
 
 class SumTarget(Target[Sequence[Tensor], Views]):
@@ -45,7 +44,7 @@ class SumTarget(Target[Sequence[Tensor], Views]):
     ) -> None:
         self.privacy, self.report = privacy, privacy.report()
         self._noise, self._seed = noise, seed
-        self._known = list(ordinary[:KNOWN_PICTURES])
+        self._known = ordinary[0]
         self._others = {"each_site": 1, "centre": 0, "honest_sites": privacy.adders.honest_sites - 1}
         self._states = self._led_to(privacy.start(space), list(ordinary))
 
@@ -56,7 +55,7 @@ class SumTarget(Target[Sequence[Tensor], Views]):
         def change(canary: Tensor) -> float:
             return sum(float(vector @ vector) for vector in self._change(canary))
 
-        return Worlds(present=[*self._known, max(candidates, key=change)], absent=self._known)
+        return Worlds(present=[self._known, max(candidates, key=change)], absent=[self._known])
 
     def ready(self, pictures: Sequence[Tensor]) -> Sequence[Tensor]:
         """As they are."""
@@ -114,7 +113,7 @@ class SumTarget(Target[Sequence[Tensor], Views]):
         return states
 
     def _sums(self, number: int, state: State, pictures: Sequence[Tensor], *, noise: Noise) -> list[Integers]:
-        sites = [pictures, *[self._known] * self._others[self.privacy.adders.noise_by]]
+        sites = [pictures, *[[]] * self._others[self.privacy.adders.noise_by]]
         return [self.privacy.release([[each] for each in site], state, number, noise=noise) for site in sites]
 
     def _view(self, number: int, pictures: Sequence[Tensor], *, noise: Noise) -> list[Scores]:
@@ -133,7 +132,7 @@ class SumTarget(Target[Sequence[Tensor], Views]):
     def _change_in(self, number: int, picture: Tensor) -> Scores:
         less, again, more = (
             self._view(number, pictures, noise=Silence())[0]
-            for pictures in (self._known, self._known, [*self._known, picture])
+            for pictures in ([self._known], [self._known], [self._known, picture])
         )
         if np.array_equal(less, again):
             return more - less
