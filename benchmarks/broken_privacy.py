@@ -18,6 +18,8 @@ from anomalib_federated.privacy.state import State
 from anomalib_federated_plugins.privacy.row_noise import RowNoise
 
 BLOCKS = 3
+LONG = 1e6
+"""Longer than the clip: some plugins keep to it themselves."""
 
 
 class Halved(Noise):
@@ -73,7 +75,7 @@ def broken_sums(plugin: type[SumPrivacy]) -> Iterator[tuple[str, type[SumPrivacy
             grid = self.grid(number, state)
             total = np.zeros(grid.dimensions, dtype=np.int64)
             for [picture] in units:
-                vector = self.contribution(picture, state).double().numpy()
+                vector = self.contribution(picture, state).double().numpy() * LONG
                 block = np.arange(len(vector)) * BLOCKS // len(vector)
                 total += grid.encode(np.stack([vector * (block == each) for each in range(BLOCKS)])).sum(axis=0)
             return self.adders.at_site(total, noise=noise)
@@ -82,7 +84,7 @@ def broken_sums(plugin: type[SumPrivacy]) -> Iterator[tuple[str, type[SumPrivacy
     if len(plugin.shares) > 1:
         yield "noise of the first round used again", NoiseOfTheFirstRound
     yield "all sites add the same noise", NoiseOfTheFirstSite
-    yield f"clipping each of {BLOCKS} blocks", ClipsPerBlock
+    yield f"each of {BLOCKS} blocks at the clip", ClipsPerBlock
 
 
 class ClaimsPictures(RowNoise):
