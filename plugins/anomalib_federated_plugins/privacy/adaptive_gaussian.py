@@ -50,6 +50,7 @@ class AdaptiveGaussian(SumPrivacy):
 
     How many directions of the feature space are looked at follows from the noisy number of pictures ``n`` and the noise
     ``sigma`` (in vectors of one picture): ``n / (2 sigma)``, in steps of 8, 16 to 128. There is nothing else to set.
+    Of the rules for the score of a picture, ``max`` suits best (found with defects pasted on training pictures).
 
     Args:
         epsilon: The promise, over all rounds, per picture (or part) added or removed.
@@ -58,7 +59,7 @@ class AdaptiveGaussian(SumPrivacy):
         honest_sites: How many sites surely add their part, with ``honest_sites``.
         public_images: Folder of pictures that you declare public: no promise is made about them, and what they tell
             is sent to all sites. Directions are then their principal components. ``None`` takes random directions,
-            which does about as well if features have no more than a few hundred dimensions.
+            with which next to nothing is lost where the noise allows as many as the features have dimensions.
 
     Raises:
         ValueError: If an argument is impossible.
