@@ -17,7 +17,7 @@ from anomalib_federated.privacy.noise import Noise
 from anomalib_federated.privacy.state import State
 from anomalib_federated_plugins.privacy.row_noise import RowNoise
 
-BLOCKS = 3
+BLOCKS = 16
 LONG = 1e6
 """Longer than the clip: some plugins keep to it themselves."""
 
