@@ -8,6 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 import torch
 from matplotlib.axes import Axes
+from PIL import Image
 from torch import Tensor
 
 from anomalib_federated.evaluation.plots.saving import save
@@ -50,6 +51,9 @@ def draw(
         row[0].set_ylabel(title, fontsize=TEXT_POINTS, color=FOREGROUND)
     below.suptitle("patches, each from a single row", fontsize=TEXT_POINTS, color=FOREGROUND)
     save(figure, options.plot, dpi=100)
+    with Image.open(options.plot) as drawn:  # what looks like noise hardly compresses, so 256 colours must do
+        small = drawn.convert("RGB").quantize(256, dither=Image.Dither.NONE)
+    small.save(options.plot, optimize=True)
 
 
 def _show(axes: Axes, picture: Tensor, title: str) -> None:
