@@ -38,7 +38,7 @@ def draw(
         f"from noisy sums\n(adaptive_gaussian, ε {options.epsilon:g})": found["adaptive_gaussian"],
     }
     figure = new_figure(7.2, words=WORDS)
-    above, below = figure.subfigures(2, 1, height_ratios=[5.2, 1.7])
+    above, below = figure.subfigures(2, 1, height_ratios=[5.2, 1.7], squeeze=False)[:, 0]
     for axes, (title, picture) in zip(above.subplots(2, 3).flat, shown.items(), strict=True):
         _show(axes, picture, title)
     for row, (title, part) in zip(
