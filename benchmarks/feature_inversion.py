@@ -157,7 +157,7 @@ def ranks_of(
 ) -> list[int]:
     """Of the true one among all, by correlation; 1 is recognised."""
     scores = [[np.corrcoef(each, other)[0, 1] for other in gallery] for each in found]
-    return [1 + sum(score > row[own] for score in row) for row, own in zip(scores, true, strict=True)]
+    return [1 + sum(bool(score > row[own]) for score in row) for row, own in zip(scores, true, strict=True)]
 
 
 def attack(features: Tensor, options: argparse.Namespace) -> tuple[dict[str, Tensor], list[float]]:
