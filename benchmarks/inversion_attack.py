@@ -60,7 +60,7 @@ def invert(
         pixels = _pixels(levels, size)
         apart = _projected(extractor((pixels - mean) / std), projection) - goal
         loss = (apart.pow(2).sum(1) * weights / scale).sum() + smoothness * total_variation(pixels).sum()
-        loss.backward()
+        torch.autograd.backward(loss)
         optimiser.step()
         schedule.step()
     return _pixels(levels, size).detach()

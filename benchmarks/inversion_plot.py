@@ -8,6 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 import torch
 from matplotlib.axes import Axes
+from PIL import Image
 from torch import Tensor
 
 from anomalib_federated.evaluation.plots.saving import save
@@ -37,7 +38,7 @@ def draw(
         f"from noisy sums\n(adaptive_gaussian, ε {options.epsilon:g})": found["adaptive_gaussian"],
     }
     figure = new_figure(7.2, words=WORDS)
-    above, below = figure.subfigures(2, 1, height_ratios=[5.2, 1.7])
+    above, below = figure.subfigures(2, 1, height_ratios=[5.2, 1.7], squeeze=False)[:, 0]
     for axes, (title, picture) in zip(above.subplots(2, 3).flat, shown.items(), strict=True):
         _show(axes, picture, title)
     for row, (title, part) in zip(
@@ -50,6 +51,9 @@ def draw(
         row[0].set_ylabel(title, fontsize=TEXT_POINTS, color=FOREGROUND)
     below.suptitle("patches, each from a single row", fontsize=TEXT_POINTS, color=FOREGROUND)
     save(figure, options.plot, dpi=100)
+    with Image.open(options.plot) as drawn:  # what looks like noise hardly compresses, so 256 colours must do
+        small = drawn.convert("RGB").quantize(256, dither=Image.Dither.NONE)
+    small.save(options.plot, optimize=True)
 
 
 def _show(axes: Axes, picture: Tensor, title: str) -> None:
