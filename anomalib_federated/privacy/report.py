@@ -128,7 +128,7 @@ class PrivacyReport:
         told = {"add_or_remove": "was among them or not", "replace": "was this one or another"}[self.adjacency]
         sentences = [
             f"Whoever sees what is sent can hardly tell whether one {_PROMISED[self.unit]} {told}: nothing that they "
-            f"may see is more than {math.exp(min(self.epsilon, 700)):.3g} times as likely in one case as in the other "
+            f"may see is more than {_times(self.epsilon)} times as likely in one case as in the other "
             f"(epsilon {self.epsilon:.3g}), but for a chance of {self.delta:g} (delta)."
         ]
         if self.unit == "row":
@@ -168,6 +168,12 @@ class PrivacyReport:
     def _refuse(self, problem: str) -> None:
         msg = f"The privacy report of '{ascii(self.plugin)[1:-1][:100]}' is refused: {problem}."
         raise PrivacyReportError(msg)
+
+
+def _times(epsilon: float) -> str:
+    """The factor e^epsilon, as one writes it."""
+    factor = math.exp(min(epsilon, 700))
+    return f"{factor:,.0f}" if 1e3 <= factor < 1e9 else f"{factor:.3g}"
 
 
 def _parse(given: str) -> PrivacyReport:

@@ -68,7 +68,7 @@ def chart_groups(
 
 
 def site_charts(results: Sequence[Result], methods: Sequence[str]) -> dict[str, Chart]:
-    """By method, what each site has of the patches and of the rows; only where several sites are known."""
+    """By method, what each site has of the patches and of the rows; only where several sites tell it."""
     charts = {}
     for method in methods:
         sites = {
@@ -76,6 +76,7 @@ def site_charts(results: Sequence[Result], methods: Sequence[str]) -> dict[str, 
             for result in results
             if result.method == method and result.bank is not None
             for share in result.bank.sites
+            if share.images
         }
         if len(sites) > 1:
             charts[method] = _chart(site_contributions(results, method), "Shares of each site, over all categories")
