@@ -34,11 +34,11 @@ from anomalib_federated_plugins.privacy.gaussian_rounds import (
 from anomalib_federated_plugins.privacy.half_vector import half_vector_size
 from anomalib_federated_plugins.privacy.silent_numbers import SILENT, noise_in, with_silence
 
-FREQUENCIES = 6
+FREQUENCIES = 8
 """Cosines of the map per side."""
 PLACES = 32
 """Rows and columns of places at which the map is written down."""
-MOST_DIRECTIONS, FEWEST_DIRECTIONS = 128, 16
+MOST_DIRECTIONS, FEWEST_DIRECTIONS = 160, 16
 _DIRECTIONS_PER_SIGMA = 0.5
 _COUNT_WEIGHT = 0.3
 """Of the number that counts pictures in the map's round, in lengths of a mean feature; it takes from the map."""
@@ -48,7 +48,7 @@ class AdaptiveGaussian(SumPrivacy):
     """Learns where good patches lie, and how far they spread, from four noisy sums.
 
     How many directions of the feature space are looked at follows from the noisy number of pictures ``n`` and the noise
-    ``sigma`` (in vectors of one picture): ``n / (2 sigma)``, in steps of 8, 16 to 128. There is nothing else to set.
+    ``sigma`` (in vectors of one picture): ``n / (2 sigma)``, in steps of 8, 16 to 160. There is nothing else to set.
     Of the rules for the score of a picture, ``max`` suits best (found with defects pasted on training pictures).
 
     Args:
