@@ -1,6 +1,6 @@
 """A Gaussian of good patches around a map of their means, learnt from four noisy sums.
 
-Every picture gives one vector of length one in each round: the direction of its mean feature; its map of means, as few
+Every picture gives one vector in each round, of length one or little less: the direction of its mean feature; its map of means, as few
 cosines; twice its second moments around the map of all pictures, the second time where the first found them round.
 Each round so spends the noise where the one before has found the pictures to differ. A patch is scored by its
 Mahalanobis distance from the map at its place, as PaDiM does (Defard et al. 2021, https://arxiv.org/abs/2011.08785),
@@ -67,8 +67,8 @@ class AdaptiveGaussian(SumPrivacy):
         >>> from anomalib_federated.testing import example_bank
         >>> privacy = AdaptiveGaussian(epsilon=4.0)
         >>> state = privacy.start(example_bank(dim=8).space)
-        >>> round(float(privacy.contribution(torch.ones(6, 6, 8), state).norm()), 6)
-        1.0
+        >>> bool(privacy.contribution(torch.ones(6, 6, 8), state).norm() <= privacy.clip)
+        True
     """
 
     name = "adaptive_gaussian"
@@ -107,7 +107,7 @@ class AdaptiveGaussian(SumPrivacy):
         return half_vector_size(directions) + SILENT
 
     def contribution(self, patches: Tensor, state: State) -> Tensor:
-        """What one picture tells in the next round, of length one; zero if it has nothing to tell."""
+        """What one picture tells in the next round, at most of length one."""
         if "pictures" not in state:
             return with_silence(level(patches, state))
         if "map" not in state:
