@@ -1,10 +1,10 @@
 """A Gaussian of good patches around a map of their means, learnt from four noisy sums.
 
-Every picture gives one vector in each round, of length one or little less: the direction of its mean feature; its
-map of means, as few cosines; twice its second moments around the map of all pictures, the second time where the first found them round.
-Each round so spends the noise where the one before has found the pictures to differ. A patch is scored by its
-Mahalanobis distance from the map at its place, as PaDiM does (Defard et al. 2021, https://arxiv.org/abs/2011.08785),
-here with one covariance for all places.
+Every picture gives one vector in each round, of length one or little less: the direction of its mean feature; its map
+of means, as few cosines; twice its second moments around the map of all pictures, the second time where the first found
+them round. Each round so spends the noise where the one before has found the pictures to differ. A patch is scored by
+its Mahalanobis distance from the map at its place, as PaDiM does (Defard et al. 2021,
+https://arxiv.org/abs/2011.08785), here with one covariance for all places.
 
 How much noise there is, whoever added it, is read off numbers that are zero in every vector.
 """

@@ -1,7 +1,7 @@
 """Rounds that several plugins share: the mean of patches, and what makes their second moments round.
 
-A picture's vector has length one or little less whatever the picture, so no picture's vector is shortened, and none tells less
-than it may. The state of the rounds gets, beside ``centre`` and ``basis`` (see ``directions``):
+A picture's vector has length one or little less whatever the picture, so no picture's vector is shortened, and none
+tells less than it may. The state of the rounds gets, beside ``centre`` and ``basis`` (see ``directions``):
 
 - ``pictures``, ``scale``, ``mean``: the noisy number of pictures, the length of a mean feature, and the mean, after the
   round of the level;
