@@ -1,7 +1,7 @@
 """Rounds that several plugins share: the mean of patches, and what makes their second moments round.
 
-A picture's vector has length one whatever the picture, so no picture's vector is shortened, and none tells less than it
-may. The state of the rounds gets, beside ``centre`` and ``basis`` (see ``directions``):
+A picture's vector has length one or little less whatever the picture, so no picture's vector is shortened, and none
+tells less than it may. The state of the rounds gets, beside ``centre`` and ``basis`` (see ``directions``):
 
 - ``pictures``, ``scale``, ``mean``: the noisy number of pictures, the length of a mean feature, and the mean, after the
   round of the level;
@@ -59,7 +59,7 @@ def shrunk(means: Tensor, noise: Tensor) -> Tensor:
 
 
 def level(patches: Tensor, state: State) -> Tensor:
-    """One, the direction of a picture's mean, and the logarithm of its length; shape ``(k + 2,)``, of length one."""
+    """One, the direction of a picture's mean, and the logarithm of its length; ``(k + 2,)``, at most of length one."""
     mean = (patches.double().mean(dim=(0, 1)) - state["centre"]) @ state["basis"]
     log = logarithm(mean.norm())
     return torch.cat([torch.ones_like(log)[None], unit(mean), log[None]]) / math.sqrt(3)

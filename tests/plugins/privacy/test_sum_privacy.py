@@ -110,7 +110,7 @@ def test_without_noise_pictures_that_are_alike_give_their_mean_and_covariance():
     """Vectors then have equal weights, so both have a closed form: numpy's, and scipy's distance."""
     picture = pictures(1, shape=(12, 12))[0]
     found = learnt(AdaptiveGaussian(epsilon=1000.0), [[picture] * 50])
-    waves = position_cosines(12, 6).numpy()
+    waves = position_cosines(12, 8).numpy()
     smooth = waves.T @ waves / 12
     around = np.einsum("ra,cb,abd->rcd", smooth, smooth, picture.double().numpy())
     apart = (picture.numpy() - around)[::2, ::2].reshape(-1, DIM)
@@ -131,8 +131,8 @@ def from_cosines_by_hand(picture, positions):
     """The map as a sum of cosines, written out."""
     rows, columns, _ = picture.shape
     total = np.zeros((len(positions), len(positions), picture.shape[2]))
-    for i in range(6):
-        for j in range(6):
+    for i in range(8):
+        for j in range(8):
             scale = (1 if i == 0 else 2) * (1 if j == 0 else 2)
             down = np.cos(np.pi * i * (np.arange(rows) + 0.5) / rows)
             across = np.cos(np.pi * j * (np.arange(columns) + 0.5) / columns)
@@ -266,7 +266,7 @@ def test_public_images_are_seen_with_the_weights_of_the_federation(tmp_path):
 
     Image.new("RGB", (64, 64)).save(tmp_path / "a.png")
     own = PatchFeatureExtractor(Backbone(), image_size=(64, 64)).space
-    assert AdaptiveGaussian(public_images=str(tmp_path)).start(own)["basis"].shape == (own.dim, 128)
+    assert AdaptiveGaussian(public_images=str(tmp_path)).start(own)["basis"].shape == (own.dim, own.dim)
     from dataclasses import replace
 
     with pytest.raises(ValueError, match="weights is"):
