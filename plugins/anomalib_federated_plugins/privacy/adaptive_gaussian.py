@@ -12,17 +12,13 @@ How much noise there is, whoever added it, is read off numbers that are zero in 
 from __future__ import annotations
 
 import math
-from typing import Literal
 
 import torch
 from torch import Tensor
 
-from anomalib_federated.bank import FeatureSpace
-from anomalib_federated.interfaces.privacy import SumPrivacy
 from anomalib_federated.privacy.learnt import Learnt
 from anomalib_federated.privacy.state import State
 from anomalib_federated_plugins.privacy.cosine_map import cosines_at, from_cosines, to_cosines
-from anomalib_federated_plugins.privacy.directions import Directions
 from anomalib_federated_plugins.privacy.gaussian_rounds import (
     directions_for,
     learnt_level,
@@ -34,35 +30,26 @@ from anomalib_federated_plugins.privacy.gaussian_rounds import (
 )
 from anomalib_federated_plugins.privacy.half_vector import half_vector_size
 from anomalib_federated_plugins.privacy.silent_numbers import SILENT, noise_in, with_silence
+from anomalib_federated_plugins.privacy.sums_along_directions import SumsAlongDirections
 
 FREQUENCIES = 8
 """Cosines of the map per side."""
 PLACES = 32
 """Rows and columns of places at which the map is written down."""
-MOST_DIRECTIONS, FEWEST_DIRECTIONS = 160, 16
+FEWEST_DIRECTIONS = 16
 _DIRECTIONS_PER_SIGMA = 0.5
 _COUNT_WEIGHT = 0.3
 """Of the number that counts pictures in the map's round, in lengths of a mean feature; it takes from the map."""
 
 
-class AdaptiveGaussian(SumPrivacy):
+class AdaptiveGaussian(SumsAlongDirections):
     """Learns where good patches lie, and how far they spread, from four noisy sums.
 
     How many directions of the feature space are looked at follows from the noisy number of pictures ``n`` and the noise
     ``sigma`` (in vectors of one picture): ``n / (2 sigma)``, in steps of 8, 16 to 160. There is nothing else to set.
     Of the rules for the score of a picture, ``max`` suits best (found with defects pasted on training pictures).
 
-    Args:
-        epsilon: The promise, over all rounds, per picture (or part) added or removed.
-        delta: Chance that it does not hold; well below 1 / number of pictures.
-        noise_by: Who adds the noise, see :class:`anomalib_federated.privacy.sums.NoiseAdders`.
-        honest_sites: How many sites surely add their part, with ``honest_sites``.
-        public_images: Folder of pictures that you declare public: no promise is made about them, and what they tell
-            is sent to all sites. Directions are then their principal components. ``None`` takes random directions,
-            with which next to nothing is lost where the noise allows as many as the features have dimensions.
-
-    Raises:
-        ValueError: If an argument is impossible.
+    Arguments are those of :class:`SumsAlongDirections`.
 
     Example:
         >>> from anomalib_federated.testing import example_bank
@@ -74,29 +61,7 @@ class AdaptiveGaussian(SumPrivacy):
 
     name = "adaptive_gaussian"
     shares = (0.02, 0.40, 0.20, 0.38)
-
-    def __init__(
-        self,
-        *,
-        epsilon: float = 2.0,
-        delta: float = 1e-5,
-        noise_by: Literal["centre", "each_site", "honest_sites"] = "each_site",
-        honest_sites: int = 1,
-        public_images: str | None = None,
-    ) -> None:
-        super().__init__(epsilon=epsilon, delta=delta, noise_by=noise_by, honest_sites=honest_sites)
-        self.directions = Directions(public_images)
-        self.public = (self.directions.in_words,)
-
-    def start(self, space: FeatureSpace) -> State:
-        """Directions of the feature space.
-
-        Raises:
-            BackboneError: If public images are given, and the backbone that should look at them cannot be had.
-            FileNotFoundError: If their folder holds no picture.
-            ValueError: If one of them cannot be read.
-        """
-        return self.directions.of(space, most=MOST_DIRECTIONS)
+    most_directions = 160
 
     def dimensions(self, state: State) -> int:
         """Of the mean, of the map, or of second moments; and the numbers that are zero."""

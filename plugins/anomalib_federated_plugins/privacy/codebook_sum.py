@@ -10,17 +10,13 @@ https://proceedings.mlr.press/v119/gopi20a.html) over a known universe, followed
 from __future__ import annotations
 
 import math
-from typing import Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from anomalib_federated.bank import FeatureSpace
-from anomalib_federated.interfaces.privacy import SumPrivacy
 from anomalib_federated.privacy.learnt import Learnt
 from anomalib_federated.privacy.state import State
-from anomalib_federated_plugins.privacy.directions import Directions
 from anomalib_federated_plugins.privacy.gaussian_rounds import (
     LOG_RANGE,
     directions_for,
@@ -35,8 +31,9 @@ from anomalib_federated_plugins.privacy.gaussian_rounds import (
 )
 from anomalib_federated_plugins.privacy.half_vector import half_vector_size
 from anomalib_federated_plugins.privacy.silent_numbers import SILENT, noise_in, with_silence
+from anomalib_federated_plugins.privacy.sums_along_directions import SumsAlongDirections
 
-MOST_DIRECTIONS, FEWEST_DIRECTIONS = 64, 8
+FEWEST_DIRECTIONS = 8
 _DIRECTIONS_PER_SIGMA = 0.25
 MOST_CELLS, FEWEST_CELLS = 1024, 8
 _NOISE_ENERGY = 0.25
@@ -45,22 +42,14 @@ _ADMITTED = 2.0
 """Standard deviations of the noise that a cell's share must exceed."""
 
 
-class CodebookSum(SumPrivacy):
+class CodebookSum(SumsAlongDirections):
     """Learns a bank of rows from three noisy sums.
 
     Directions and cells follow from the noisy number of pictures ``n`` and the noise ``sigma`` (in vectors of one
     picture): ``n / (4 sigma)`` directions, 8 to 64, and the power of two of cells, 8 to 1024, at which noise makes up
     a quarter of what all cells' means tell.
 
-    Args:
-        epsilon: The promise, over all rounds, per picture (or part) added or removed.
-        delta: Chance that it does not hold; well below 1 / number of pictures.
-        noise_by: Who adds the noise, see :class:`anomalib_federated.privacy.sums.NoiseAdders`.
-        honest_sites: How many sites surely add their part, with ``honest_sites``.
-        public_images: As for ``adaptive_gaussian``.
-
-    Raises:
-        ValueError: If an argument is impossible.
+    Arguments are those of :class:`SumsAlongDirections`.
 
     Example:
         >>> CodebookSum(epsilon=4.0).report().unit
@@ -69,29 +58,8 @@ class CodebookSum(SumPrivacy):
 
     name = "codebook_sum"
     shares = (0.05, 0.25, 0.70)
-
-    def __init__(
-        self,
-        *,
-        epsilon: float = 2.0,
-        delta: float = 1e-5,
-        noise_by: Literal["centre", "each_site", "honest_sites"] = "each_site",
-        honest_sites: int = 1,
-        public_images: str | None = None,
-    ) -> None:
-        super().__init__(epsilon=epsilon, delta=delta, noise_by=noise_by, honest_sites=honest_sites)
-        self.directions = Directions(public_images)
-        self.public = (self.directions.in_words, "cells of the codebook: drawn at random with a fixed seed")
-
-    def start(self, space: FeatureSpace) -> State:
-        """Directions of the feature space.
-
-        Raises:
-            BackboneError: If public images are given, and the backbone that should look at them cannot be had.
-            FileNotFoundError: If their folder holds no picture.
-            ValueError: If one of them cannot be read.
-        """
-        return self.directions.of(space, most=MOST_DIRECTIONS)
+    most_directions = 64
+    also_public = ("cells of the codebook: drawn at random with a fixed seed",)
 
     def dimensions(self, state: State) -> int:
         """Of the mean, of second moments, or of the cells; and the numbers that are zero."""
