@@ -14,7 +14,7 @@ from anomalib_federated.data import AutoVI
 from anomalib_federated.federation import InProcessGrid, make_agreement, make_sites, simulate
 from anomalib_federated.federation.folder import FederationFolder
 from anomalib_federated.federation.scoring import METRICS
-from anomalib_federated.federation.settings import FederationSettings, SiteSettings
+from anomalib_federated.federation.settings import FederationSettings, SettingsError, SiteSettings
 from anomalib_federated.flower_app import client, server
 from anomalib_federated.flower_app.course import EVALUATION, wait_for_sites
 from anomalib_federated.interfaces.partitioner import Partitioner
@@ -268,3 +268,9 @@ def test_a_second_run_costs_nothing_and_learns_the_same(federate_guarded):
 def test_a_site_with_terms_sends_no_bare_bank(federate_guarded):
     with pytest.raises(FederationError, match="protects nothing, but this site asks for one picture"):
         federate_guarded()
+
+
+def test_terms_that_leave_the_budget_open_are_refused(guarded_site, tmp_path):
+    path = guarded_site("plant-a", privacy={"folder": str(tmp_path / "privacy")})
+    with pytest.raises(SettingsError, match="privacy.epsilon is missing"):
+        SiteSettings.read(path)

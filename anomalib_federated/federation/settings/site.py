@@ -37,6 +37,7 @@ class SiteSettings:
 
     Raises:
         BankError: If the name cannot be that of a site.
+        ValueError: If there are privacy terms that leave open how much may be given away.
     """
 
     site: str
@@ -50,6 +51,9 @@ class SiteSettings:
 
     def __post_init__(self) -> None:
         check_name("site", self.site)
+        if self.privacy is not None and self.privacy.epsilon is None:
+            msg = "privacy.epsilon is missing: say how much this site gives away of one unit at most, over all releases."
+            raise ValueError(msg)
 
     @classmethod
     def read(cls, path: str | Path) -> SiteSettings:
