@@ -272,5 +272,5 @@ def test_a_site_with_terms_sends_no_bare_bank(federate_guarded):
 
 def test_terms_that_leave_the_budget_open_are_refused(guarded_site, tmp_path):
     path = guarded_site("plant-a", privacy={"folder": str(tmp_path / "privacy")})
-    with pytest.raises(SettingsError, match="privacy.epsilon is missing"):
+    with pytest.raises(SettingsError, match=r"privacy\.epsilon is missing"):
         SiteSettings.read(path)

@@ -52,7 +52,7 @@ class SiteSettings:
     def __post_init__(self) -> None:
         check_name("site", self.site)
         if self.privacy is not None and self.privacy.epsilon is None:
-            msg = "privacy.epsilon is missing: say how much this site gives away of one unit at most, over all releases."
+            msg = "privacy.epsilon is missing: say how much this site gives away of one unit at most, in all releases."
             raise ValueError(msg)
 
     @classmethod
