@@ -63,6 +63,13 @@ class PrivacyGuard:
                 f"'{self.terms.noise_by}'; agree on that, or have the site change privacy.noise_by."
             )
             raise PrivacyError(msg)
+        if report.noise_by == "honest_sites" == self.terms.noise_by and report.honest_sites > self.terms.honest_sites:
+            msg = (
+                f"The federation shares the noise among {report.honest_sites} sites, but this site trusts no more than "
+                f"{self.terms.honest_sites} to add their part; agree on so many, or have the site change "
+                "privacy.honest_sites."
+            )
+            raise PrivacyError(msg)
 
     def refuse_unprotected(self, question: str) -> None:
         """Refuse a question whose answer no promise covers.

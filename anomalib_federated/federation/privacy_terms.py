@@ -28,6 +28,8 @@ class PrivacyTerms:
         part: With unit ``part``: pattern of file names without their ending, whose group ``part`` names the part.
         noise_by: The weakest that is accepted: ``each_site`` (this site adds all of the noise itself),
             ``honest_sites`` (a part of it), or ``centre`` (none; the centre is trusted).
+        honest_sites: With ``honest_sites``: among how many sites the noise may be shared at most; each of so many must
+            be trusted to add its part.
 
     Raises:
         ValueError: If a field is impossible.
@@ -45,10 +47,17 @@ class PrivacyTerms:
     adjacency: Literal["add_or_remove", "replace"] = "add_or_remove"
     part: str | None = None
     noise_by: NoiseFrom = "each_site"
+    honest_sites: int = 1
 
     def __post_init__(self) -> None:
         if self.noise_by not in TRUST:
             msg = f"A site's privacy.noise_by is {self.noise_by!r}; give one of {', '.join(TRUST)}."
+            raise ValueError(msg)
+        if self.honest_sites < 1 or (self.honest_sites > 1) != (self.noise_by == "honest_sites"):
+            msg = (
+                f"A site's privacy.honest_sites is {self.honest_sites!r}; give at least 2 with privacy.noise_by "
+                "'honest_sites', and leave it out otherwise."
+            )
             raise ValueError(msg)
         if (self.part is not None) != (self.unit == "part"):
             msg = "A site's privacy.unit 'part' needs privacy.part, a pattern of file names, and 'picture' has none."

@@ -104,11 +104,19 @@ def test_a_full_disk_sends_nothing_and_counts_as_spent(tmp_path, monkeypatch):
 def test_no_weaker_promise_than_the_terms_accept(tmp_path, noise_by, accepted):
     order = ["each_site", "honest_sites", "centre"]
     promise = replace(ONE, noise_by=noise_by)
+    terms = {"noise_by": accepted} | ({"honest_sites": 3} if accepted == "honest_sites" else {})
     if order.index(noise_by) <= order.index(accepted):
-        assert ask(guard(tmp_path, noise_by=accepted), "a", promise=promise)
+        assert ask(guard(tmp_path, **terms), "a", promise=promise)
     else:
         with pytest.raises(PrivacyError, match=f"trusts no more than '{accepted}'"):
-            ask(guard(tmp_path, noise_by=accepted), "a", promise=promise)
+            ask(guard(tmp_path, **terms), "a", promise=promise)
+
+
+def test_noise_is_shared_among_no_more_than_the_terms_trust(tmp_path):
+    promise = replace(ONE, noise_by="honest_sites", honest_sites=4)
+    ask(guard(tmp_path / "four", noise_by="honest_sites", honest_sites=4), "a", promise=promise)
+    with pytest.raises(PrivacyError, match="among 4 sites, but this site trusts no more than 3"):
+        ask(guard(tmp_path / "three", noise_by="honest_sites", honest_sites=3), "a", promise=promise)
 
 
 def test_a_promise_about_another_unit_is_refused(tmp_path):

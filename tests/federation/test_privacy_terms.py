@@ -16,6 +16,8 @@ FOLDER = Path("privacy")
         ({"epsilon": float("nan")}, "epsilon"),
         ({"epsilon": 1.0, "delta": 1.0}, "delta"),
         ({"noise_by": "somebody"}, "noise_by"),
+        ({"noise_by": "honest_sites"}, "honest_sites is 1"),
+        ({"honest_sites": 3}, "honest_sites is 3"),
         ({"unit": "part"}, r"needs privacy\.part"),
         ({"part": r"(?P<part>\d+)"}, "'picture' has none"),
         ({"unit": "part", "part": r"(\d+)"}, "no group 'part'"),
