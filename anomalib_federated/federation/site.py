@@ -21,7 +21,7 @@ from anomalib_federated.data.dataset import InspectionDataset
 from anomalib_federated.federation.frontier import Frontier
 from anomalib_federated.federation.privacy_guard import PrivacyError, PrivacyGuard
 from anomalib_federated.federation.refinement import more_rows
-from anomalib_federated.federation.site_releases import NoisySums, noisy_sums, protected_bank
+from anomalib_federated.federation.site_releases import NoisySums, check_question, noisy_sums, protected_bank
 from anomalib_federated.interfaces.privacy import BankPrivacy, Privacy, SumPrivacy
 from anomalib_federated.messages.agreement import Agreement
 from anomalib_federated.messages.sums import EVERY
@@ -112,6 +112,8 @@ class Site:
             raise PrivacyError(msg)
         spec = {"class_path": agreement.coreset, "init_args": agreement.coreset_args}
         coreset = registry.build("coreset", spec, budget=agreement.budget)
+        if agreement.privacy == "none" or not coreset.is_blind:  # before any picture is looked at
+            self.refuse_unprotected("rows that were chosen by what they show")
         selected = self.patches().select(
             coreset, method=agreement.coreset, site=self.name, seed=agreement.seed, dtype=agreement.features_dtype
         )
@@ -141,6 +143,7 @@ class Site:
         if not isinstance(privacy, SumPrivacy) or number >= len(privacy.shares):
             msg = f"The privacy plugin '{agreement.privacy}' has no sums in round {number + 1}; agree on one that has."
             raise PrivacyError(msg)
+        check_question(privacy, states, number, space=agreement.space, guard=self.guard)
         held = self.patches().categories
         asked = dict.fromkeys(held, states[EVERY]) if EVERY in states else {k: states[k] for k in held if k in states}
         if not asked:

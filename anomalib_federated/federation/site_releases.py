@@ -11,7 +11,7 @@ import torch
 from safetensors.numpy import load, save
 from torch import Tensor
 
-from anomalib_federated.bank import MemoryBank
+from anomalib_federated.bank import FeatureSpace, MemoryBank
 from anomalib_federated.bank.file import digest
 from anomalib_federated.federation.privacy_guard import PrivacyError, PrivacyGuard
 from anomalib_federated.interfaces.privacy import BankPrivacy, SiteRows, SumPrivacy
@@ -24,6 +24,7 @@ from anomalib_federated.privacy.report import PrivacyReport
 from anomalib_federated.privacy.state import State
 from anomalib_federated.privacy.sums import check_sum
 from anomalib_federated.progress import progress_bar
+from anomalib_federated.untrusted import shown
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -88,6 +89,37 @@ def protected_bank(
         what=f"{site}: a bank by {promise.plugin}",
     )
     return MemoryBank.from_bytes(data, source=f"The release of site '{site}'")
+
+
+def check_question(
+    privacy: SumPrivacy,
+    states: Mapping[str, State],
+    number: int,
+    *,
+    space: FeatureSpace,
+    guard: PrivacyGuard | None,
+) -> None:
+    """Refuse a question before any picture is looked at, and before anything is spent.
+
+    Args:
+        privacy: The plugin that was agreed.
+        states: What everybody knows.
+        number: Of the round, from 0.
+        space: Of the features.
+        guard: Of the site.
+
+    Raises:
+        PrivacyError: If the promise is not what the site asks for, there is no ledger for it, or a state is not what
+            the plugin needs.
+    """
+    promise = privacy.report(guard.terms.unit if guard else "picture")
+    _guarded(guard, promise).check(promise)
+    for category, state in states.items():
+        try:
+            privacy.release([[torch.zeros(2, 2, space.dim)]], state, number, noise=Noise())
+        except Exception as error:  # what a plugin makes of a state that is none may be anything
+            msg = f"What is said to be known of category {shown(category)} does not fit '{promise.plugin}': {error}"
+            raise PrivacyError(msg) from error
 
 
 def noisy_sums(

@@ -25,7 +25,7 @@ from anomalib_federated.privacy.discrete_gaussian import Integers
 from anomalib_federated.privacy.gaussian import composed, epsilon_of, mu_of, noise_multipliers
 from anomalib_federated.privacy.learnt import Learnt
 from anomalib_federated.privacy.noise import Noise
-from anomalib_federated.privacy.noise_grid import NoiseGrid
+from anomalib_federated.privacy.noise_grid import NoiseGrid, Vectors
 from anomalib_federated.privacy.report import PrivacyReport
 from anomalib_federated.privacy.state import State, check_state
 from anomalib_federated.privacy.sums import NoiseAdders, clipped_sum
@@ -157,8 +157,9 @@ class SumPrivacy(Privacy):
             state: What everybody knows.
 
         Returns:
-            Shape ``(self.dimensions(state),)``, finite. Vectors longer than :attr:`clip` are shortened to it; those
-            that would be much shorter waste what they may tell. Equal arguments give equal vectors.
+            Shape ``(self.dimensions(state),)``. Vectors longer than :attr:`clip` are shortened to it; those that would
+            be much shorter waste what they may tell; those that are not finite count as zero. Nothing that depends on
+            the picture may raise, since an error tells of it without noise. Equal arguments give equal vectors.
         """
 
     @abstractmethod
@@ -213,11 +214,12 @@ class SumPrivacy(Privacy):
             Shape ``(self.dimensions(state),)``, int64: the sum in steps of the round's grid.
 
         Raises:
-            ValueError: If the state is none, or a vector has another shape or is not finite.
+            ValueError: If the state is none, or a vector has another shape. No picture can make it fail: an error would
+                tell of it, without noise.
         """
         check_state(state)
         grid = self.grid(number, state)
-        vectors = ([self.contribution(each, state).double().cpu().numpy() for each in unit] for unit in units)
+        vectors = ([_told(self.contribution(each, state)) for each in unit] for unit in units)
         return self.adders.at_site(clipped_sum(vectors, grid), noise=noise)
 
     def total(self, sums: Iterable[Integers], state: State, number: int, *, noise: Noise) -> Tensor:
@@ -250,3 +252,10 @@ class SumPrivacy(Privacy):
             noise_by=self.adders.noise_by,
             honest_sites=self.adders.honest_sites,
         )
+
+
+def _told(vector: Tensor) -> Vectors:
+    """A picture's vector; zero if its length is no number, which a state made for it could bring about."""
+    told: Vectors = vector.double().cpu().numpy()
+    with np.errstate(over="ignore", invalid="ignore"):
+        return told if np.isfinite(np.square(told).sum()) else np.zeros_like(told)

@@ -142,6 +142,8 @@ class PrivacyReport:
                 f"One picture is protected so. A part photographed six times is six pictures: for it, epsilon is "
                 f"{six:.3g}."
             )
+        if self.unit == "part":
+            sentences.append("A part of which there are pictures in several categories counts once in each of them.")
         return (*sentences, _NOISE_BY[self.noise_by].format(honest=self.honest_sites))
 
     def to_json(self) -> str:

@@ -183,7 +183,9 @@ def test_under_a_promise_other_questions_are_refused(make_guarded, agreement):
         ({"state.0000": ConfigRecord({"category": "screw", "data": b"nonsense"})}, 1, "cannot be used"),
         ({"state.0000": ConfigRecord({"category": "../screw", "data": b""})}, 1, "impossible category"),
         ({"state.0000": ConfigRecord({"category": "screw"})}, 1, "must name a category"),
-        (state_records({"nut": {"mean": torch.zeros(3)}}), 1, "no picture of nut"),
+        (state_records({"nut": {"mean": torch.zeros(152), "around": torch.tensor(1.0)}}), 1, "no picture of nut"),
+        (state_records({"screw": {"mean": torch.zeros(3)}}), 1, "does not fit 'mean'"),
+        (state_records({"screw": {"other": torch.zeros(3)}}), 1, "does not fit 'mean'"),
     ],
 )
 def test_hostile_questions_are_refused_and_spend_nothing(make_guarded, agreement, records, number, said):

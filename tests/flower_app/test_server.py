@@ -1,6 +1,7 @@
 """The shipped apps against a federation that was put together by hand, and against what can go wrong."""
 
 import json
+from dataclasses import replace
 
 import httpx
 import pytest
@@ -13,6 +14,7 @@ from anomalib_federated import registry
 from anomalib_federated.data import AutoVI
 from anomalib_federated.federation import InProcessGrid, make_agreement, make_sites, simulate
 from anomalib_federated.federation.folder import FederationFolder
+from anomalib_federated.federation.privacy_guard import PrivacyError
 from anomalib_federated.federation.scoring import METRICS
 from anomalib_federated.federation.settings import FederationSettings, SettingsError, SiteSettings
 from anomalib_federated.flower_app import client, server
@@ -266,7 +268,7 @@ def test_a_second_run_costs_nothing_and_learns_the_same(federate_guarded):
 
 
 def test_a_site_with_terms_sends_no_bare_bank(federate_guarded):
-    with pytest.raises(FederationError, match="protects nothing, but this site asks for one picture"):
+    with pytest.raises(FederationError, match="nothing about its pictures without noise"):
         federate_guarded()
 
 
@@ -274,3 +276,11 @@ def test_terms_that_leave_the_budget_open_are_refused(guarded_site, tmp_path):
     path = guarded_site("plant-a", privacy={"folder": str(tmp_path / "privacy")})
     with pytest.raises(SettingsError, match=r"privacy\.epsilon is missing"):
         SiteSettings.read(path)
+
+
+def test_features_that_overflow_under_made_up_scales_tell_nothing(guarded_site):
+    space = SiteSettings.read(guarded_site("plant-a")).make_site(FederatedPatchcore(image_size=(SIDE, SIDE)).space)
+    space.close()
+    made_up = replace(space.extractor.space, layer_scales=(1e-3, 1e-3))
+    with pytest.raises(PrivacyError, match="own layer scales"):
+        SiteSettings.read(guarded_site("plant-b")).make_site(made_up)

@@ -7,10 +7,11 @@ from pathlib import Path
 
 from jsonargparse import ArgumentParser
 
+from anomalib_federated.backbones import layer_scales
 from anomalib_federated.bank import FeatureSpace
 from anomalib_federated.bank.validation import check_name
 from anomalib_federated.data import AutoVI
-from anomalib_federated.federation.privacy_guard import PrivacyGuard
+from anomalib_federated.federation.privacy_guard import PrivacyError, PrivacyGuard
 from anomalib_federated.federation.privacy_terms import PrivacyTerms
 from anomalib_federated.federation.scores import LEAST_PICTURES
 from anomalib_federated.federation.settings.quotas import Quotas
@@ -73,10 +74,15 @@ class SiteSettings:
 
         Raises:
             QuotaError: If the space takes larger pictures than this site computes with.
+            PrivacyError: If this site has privacy terms, and the layers' scales are not the backbone's own: features
+                that overflow under others would tell of pictures, without noise.
             BackboneError: If the backbone or its weights cannot be had here.
             LayoutError: If there are no pictures where they are said to be.
         """
         self.quotas.check_space(space)
+        if self.privacy is not None and space.layer_scales != layer_scales(space.backbone, space.layers):
+            msg = "Under privacy terms, features are divided by the backbone's own layer scales; agree on these."
+            raise PrivacyError(msg)
         self.data.prepare_data()
         self.data.setup()
         return ConfiguredSite(self, space)

@@ -71,7 +71,8 @@ class RowNoise(BankPrivacy):
         """What noise on these rows promises.
 
         Raises:
-            ValueError: If a promise per picture is wanted of rows that were not drawn blindly.
+            ValueError: If a promise per picture is wanted of rows that were not drawn blindly, or of pictures that may
+                have different numbers of patches, or of parts.
         """
         if self.rows_per_picture is None:
             return self._report("row", "add_or_remove", self._multiplier, covers=BANK[:1], exposes=BANK[1:])
@@ -81,6 +82,13 @@ class RowNoise(BankPrivacy):
                 f"rows_per_picture is {self.rows_per_picture}, but coreset '{rows.bank.coresets[category]}' looks at "
                 "the features, so no noise on rows promises anything per picture; choose the coreset random, or leave "
                 "rows_per_picture out."
+            )
+            raise ValueError(msg)
+        space = rows.bank.space
+        if rows.unit == "part" or space.image_size is None or space.keep_aspect_ratio:
+            msg = (
+                "rows_per_picture needs pictures as units, all with equally many patches, since another number of them "
+                "would lead to other rows; agree on an image_size without keep_aspect_ratio, or leave it out."
             )
             raise ValueError(msg)
         multiplier = self._multiplier / (2 * self.rows_per_picture**0.5)

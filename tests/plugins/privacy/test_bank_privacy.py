@@ -166,3 +166,17 @@ def test_two_sites_draw_different_noise():
     rows = rows_of(example_bank(rows=4))
     first, second = (RowNoise().protect(rows, noise=Noise()).features.numpy() for _ in range(2))
     assert not np.isclose(first, second).any()
+
+
+@pytest.mark.parametrize("change", [{"image_size": None}, {"keep_aspect_ratio": True}])
+def test_no_promise_per_picture_where_pictures_may_have_different_numbers_of_patches(change):
+    bank = example_bank(rows=4)
+    bank = replace(bank, space=replace(bank.space, **change))
+    with pytest.raises(ValueError, match="equally many patches"):
+        RowNoise(rows_per_picture=1).report(rows_of(bank))
+
+
+def test_no_promise_per_part_by_rows():
+    rows = replace(rows_of(example_bank(rows=4)), unit="part")
+    with pytest.raises(ValueError, match="pictures as units"):
+        RowNoise(rows_per_picture=1).report(rows)
