@@ -131,8 +131,7 @@ def build(kind: str, spec: str | Mapping[str, Any], **arguments: Any) -> Any:  #
         >>> build("coreset", {"class_path": "k_center", "init_args": {"budget": 100}})
         KCenterCoreset(budget=100)
     """
-    name = name_of(spec, kind=kind)
-    init_args = {} if isinstance(spec, str) else dict(spec.get("init_args") or {})
+    name, init_args = name_of(spec, kind=kind), arguments_of(spec)
     if twice := sorted(set(init_args) & set(arguments)):
         msg = f"The {kind} '{name}' gets {', '.join(twice)} twice; leave it out of its init_args."
         raise PluginError(msg)
@@ -165,6 +164,16 @@ def name_of(spec: str | Mapping[str, Any], *, kind: str = "plugin") -> str:
         msg = f"A {kind} in a config is a name, or a mapping of class_path and init_args; got {spec!r}."
         raise PluginError(msg)
     return str(spec["class_path"])
+
+
+def arguments_of(spec: str | Mapping[str, Any]) -> dict[str, Any]:
+    """The plugin's arguments in what a config says.
+
+    Example:
+        >>> arguments_of("k_center"), arguments_of({"class_path": "k_center", "init_args": {"budget": 9}})
+        ({}, {'budget': 9})
+    """
+    return {} if isinstance(spec, str) else dict(spec.get("init_args") or {})
 
 
 def check_class(kind: str, plugin: type[Any], label: str) -> None:

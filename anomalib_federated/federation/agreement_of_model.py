@@ -37,7 +37,7 @@ def make_agreement(
     if coreset is None:
         name, init_args = model.coreset_name, model.coreset_args
     else:
-        name, init_args = registry.name_of(coreset, kind="coreset"), _arguments_of(coreset)
+        name, init_args = registry.name_of(coreset, kind="coreset"), registry.arguments_of(coreset)
     return Agreement(
         space=model.space,
         coreset=name,
@@ -46,9 +46,5 @@ def make_agreement(
         dtype=dtype,
         seed=seed,
         privacy=registry.name_of(privacy, kind="privacy"),
-        privacy_args=_arguments_of(privacy),
+        privacy_args=registry.arguments_of(privacy),
     )
-
-
-def _arguments_of(plugin: str | Mapping[str, Any]) -> dict[str, Any]:
-    return {} if isinstance(plugin, str) else dict(plugin.get("init_args") or {})

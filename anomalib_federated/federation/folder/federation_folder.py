@@ -316,8 +316,7 @@ class FederationFolder:
 
 def _plain(spec: str | Mapping[str, Any]) -> dict[str, Any]:
     """The strategy as a version records it."""
-    init_args = {} if isinstance(spec, str) else dict(spec.get("init_args") or {})
-    return {"class_path": registry.name_of(spec, kind="strategy"), "init_args": init_args}
+    return {"class_path": registry.name_of(spec, kind="strategy"), "init_args": registry.arguments_of(spec)}
 
 
 def _strategy_of(version: Version) -> BankStrategy:

@@ -47,8 +47,8 @@ def unchanged_version(folder: FederationFolder, *, spec: str | Mapping[str, Any]
     versions = folder.versions()
     if not versions:
         return None
-    last, init_args = versions[-1], {} if isinstance(spec, str) else dict(spec.get("init_args") or {})
-    strategy = {"class_path": registry.name_of(spec, kind="strategy"), "init_args": to_jsonable_python(init_args)}
+    last, init_args = versions[-1], to_jsonable_python(registry.arguments_of(spec))
+    strategy = {"class_path": registry.name_of(spec, kind="strategy"), "init_args": init_args}
     held = {site: status.bank.digest for site, status in folder.statuses().items() if status.bank}
     went_in = {site: bank.digest for site, bank in last.sites.items()}
     if (last.strategy, last.seed, last.package, went_in) != (strategy, seed, __version__, held):
