@@ -81,7 +81,7 @@ def export_openvino(
     parities = {}
     for category in model.bank.categories:
         thresholds = post_processor.thresholds[category]
-        tensors = model.category_rows(category).tensors
+        tensors = model.category_rows(category).sketched().tensors
         graph = DetectorGraph(model, tuple(tensors))
         constants = (*tensors.values(), torch.tensor(thresholds.image), torch.tensor(thresholds.pixel))
         # What rows there are to compare with, and the size of a neighbourhood, smaller where a category has few rows,
