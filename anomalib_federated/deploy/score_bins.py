@@ -33,8 +33,8 @@ class ScoreBins:
     Attributes:
         edges: Upper ends of the bins below the threshold, ascending; the last is the threshold.
         masses: Number of gaps in each bin; the last is the bin above the threshold.
-        places: Of each bin below the threshold, where its middle would be if the scores there were normally
-            distributed, in standard deviations from the mean.
+        places: Where the middle of each bin would be if scores were normally distributed, in standard deviations from
+            the mean.
     """
 
     edges: tuple[float, ...]
@@ -65,7 +65,7 @@ class ScoreBins:
         for score in scores:
             masses[bisect_left(edges, score)] += 1
         masses[-1] += 1  # the gap above the highest score
-        return cls(edges, tuple(masses), _places(masses[:-1]))
+        return cls(edges, tuple(masses), _places(masses))
 
     def find(self, score: float) -> int:
         """Number of the bin that a score lies in."""
