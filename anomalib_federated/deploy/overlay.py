@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
 from anomalib_federated.deploy.heat import colours, cover
-from anomalib_federated.deploy.verdict import Verdict
+from anomalib_federated.deploy.verdict import THRESHOLD, Verdict
 
 _GOOD = (22, 122, 66)
 _ANOMALOUS = (186, 24, 38)
@@ -33,9 +33,19 @@ def overlay(image: NDArray[np.uint8], verdict: Verdict) -> Image.Image:
     picture = Image.fromarray(image).convert("RGB")
     factor = max(1, -(-_SMALLEST_SIDE // max(picture.size)))
     picture = picture.resize((picture.width * factor, picture.height * factor), Image.Resampling.NEAREST)
-    painted = _paint_heat(picture, verdict.anomaly_map)
+    painted = _paint_heat(picture, _around_half(verdict.anomaly_map, verdict.pixel_threshold))
     _paint_contour(painted, verdict.mask)
     return _frame(painted, verdict)
+
+
+def _around_half(anomaly_map: NDArray[np.float32], threshold: float) -> NDArray[np.float32]:
+    """The map normalised by another threshold, which lands on 0.5 as the colours want it."""
+    if threshold == THRESHOLD:
+        return anomaly_map
+    value = np.clip(anomaly_map, 0, 1)
+    above, below = value * (1 - threshold), (1 - value) * threshold
+    renewed: NDArray[np.float32] = (above / (above + below)).astype(np.float32)
+    return renewed
 
 
 def _paint_heat(picture: Image.Image, anomaly_map: NDArray[np.float32]) -> Image.Image:
