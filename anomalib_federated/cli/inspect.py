@@ -54,7 +54,9 @@ def _parser(command: str) -> argparse.ArgumentParser:
     where = parser.add_mutually_exclusive_group(required=True)
     where.add_argument("--input", type=Path, metavar="PATH", help="a picture, or a folder of them")
     where.add_argument("--watch", type=Path, metavar="DIR", help="a folder into which pictures are written")
-    where.add_argument("--camera", metavar="ADDRESS", help="http(s):// URL of a picture or MJPEG; device or rtsp:// URL")
+    where.add_argument(
+        "--camera", metavar="ADDRESS", help="http(s):// URL of a picture or MJPEG; device or rtsp:// URL"
+    )
     parser.add_argument(
         "--mode", choices=("latency", "throughput"), default="latency", help="one picture fast, or many (latency)"
     )
@@ -64,10 +66,18 @@ def _parser(command: str) -> argparse.ArgumentParser:
     parser.add_argument("--page", type=int, metavar="PORT", help="show a page on this port (0 takes a free one)")
     parser.add_argument("--page-host", default=LOCAL, metavar="HOST", help=f"who may see it ({LOCAL}: this machine)")
     parser.add_argument(
-        "--settle", type=float, default=SETTLE, metavar="S", help=f"a watched file is written after S still s ({SETTLE})"
+        "--settle",
+        type=float,
+        default=SETTLE,
+        metavar="S",
+        help=f"a watched file is written after S still s ({SETTLE})",
     )
     parser.add_argument(
-        "--interval", type=float, default=INTERVAL, metavar="S", help=f"seconds between a camera's pictures ({INTERVAL})"
+        "--interval",
+        type=float,
+        default=INTERVAL,
+        metavar="S",
+        help=f"seconds between a camera's pictures ({INTERVAL})",
     )
     return parser
 

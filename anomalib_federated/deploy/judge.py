@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from io import BytesIO
 
 import numpy as np
@@ -56,7 +57,14 @@ class Judge:
         """
         now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         spent: dict[str, float] = {}
-        about = {"category": self.station.category, "model": self.station.version, "milliseconds": spent}
+        inspected = partial(
+            Inspection,
+            frame=frame,
+            time=now,
+            category=self.station.category,
+            model=self.station.version,
+            milliseconds=spent,
+        )
         try:
             with _timed(spent, "read"):
                 image = frame.load()
@@ -69,10 +77,10 @@ class Judge:
         except StillBeingWrittenError:
             return None
         except ValueError as error:
-            return Inspection(frame=frame, time=now, error=str(error), **about)
+            return inspected(error=str(error))
         except (RuntimeError, MemoryError) as error:
             msg = f"The picture {frame.name} got no verdict: {last_line(error)}."
-            return Inspection(frame=frame, time=now, error=msg, **about)
+            return inspected(error=msg)
         written, shown = None, None
         if self._overlays is not None or self._show:
             with _timed(spent, "overlay"):
@@ -80,9 +88,7 @@ class Judge:
                     written = self._overlays.write(overlay(image, verdict), frame, now)
                 if self._show:
                     shown = _small(image, verdict)
-        return Inspection(
-            frame=frame, time=now, verdict=verdict, regions=regions, overlay=written, shown=shown, **about
-        )
+        return inspected(verdict=verdict, regions=regions, overlay=written, shown=shown)
 
 
 def _small(image: NDArray[np.uint8], verdict: Verdict) -> bytes:

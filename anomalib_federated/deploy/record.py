@@ -82,10 +82,13 @@ class Record:
         number, counts = values.get("number"), values.get("counts")
         parts, history, judged = (values.get(name) for name in ("parts", "history", "judged"))
         sound = {
-            "counts": isinstance(counts, dict) and counts.keys() == set(VERDICTS) and all(map(_is_count, counts.values())),
+            "counts": isinstance(counts, dict)
+            and counts.keys() == set(VERDICTS)
+            and all(map(_is_count, counts.values())),
             "number": _is_count(number) and isinstance(counts, dict) and number == sum(counts.values()),
             "parts": isinstance(parts, list) and all(isinstance(part, dict) for part in parts),
-            "history": isinstance(history, list) and all(isinstance(entry, list) and len(entry) == 4 for entry in history),
+            "history": isinstance(history, list)
+            and all(isinstance(entry, list) and len(entry) == 4 for entry in history),
             "judged": isinstance(judged, dict) and all(isinstance(signature, str) for signature in judged.values()),
         }
         if wrong := [name for name, fits in sound.items() if not fits]:

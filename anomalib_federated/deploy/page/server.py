@@ -67,7 +67,7 @@ class _Server(ThreadingHTTPServer):
         self.board = board
         self.page = _PAGE.read_bytes()
         self.policy = _policy(self.page.decode())
-        here = ip_address(self.server_address[0])
+        here = ip_address(str(self.server_address[0]))
         # A page of the internet that has its own name lead to this machine must not read the station.
         self.hosts = {"localhost", str(here)} if here.is_loopback else None
         self._free = BoundedSemaphore(_MOST_CONNECTIONS)
@@ -93,7 +93,7 @@ class _Handler(BaseHTTPRequestHandler):
     timeout = _TIMEOUT
     server_version, sys_version = "station", ""
 
-    def do_GET(self) -> None:  # noqa: N802 - as http.server wants it
+    def do_GET(self) -> None:
         asked = urlsplit(self.path)
         if self.server.hosts is not None and self._host() not in self.server.hosts:
             self._send(HTTPStatus.FORBIDDEN, b"ask for this page by its address", "text/plain")
