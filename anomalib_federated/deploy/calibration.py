@@ -17,11 +17,13 @@ Example:
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -129,8 +131,17 @@ class Calibration:
         Returns:
             The path.
         """
-        content = {"format": FORMAT} | {name: getattr(self, name) for name in (*_GIVEN[:-2], *_FOLLOWING, *_GIVEN[-2:])}
-        return write_file(path, f"{json.dumps(content, indent=1)}\n".encode())
+        return write_file(path, self._bytes())
+
+    @cached_property
+    def digest(self) -> str:
+        """Of everything in it: two calibrations with the same digest are the same."""
+        return hashlib.sha256(self._bytes()).hexdigest()[:16]
+
+    def _bytes(self) -> bytes:
+        names = (*_GIVEN[:-2], *_FOLLOWING, *_GIVEN[-2:])  # what people read first
+        content = {"format": FORMAT} | {name: getattr(self, name) for name in names}
+        return f"{json.dumps(content, indent=1)}\n".encode()
 
     @classmethod
     def load(cls, path: Path) -> Calibration:
@@ -228,13 +239,13 @@ def _check_scores(name: str, values: object) -> None:
     if unfit := [value for value in values if not (_is_number(value) and 0 <= value <= 1)]:
         msg = f"{name} has {shown(unfit[0])}; a normalised score lies between 0 and 1."
         raise CalibrationError(msg)
-    if any(left > right for left, right in zip(values, values[1:], strict=False)):
+    if any(left > right for left, right in pairwise(values)):
         msg = f"{name} do not ascend."
         raise CalibrationError(msg)
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return (type(value) is int and abs(value) < 2**53) or (isinstance(value, float) and math.isfinite(value))
 
 
 def _just_above(score: float) -> float:
