@@ -9,9 +9,9 @@ from pathlib import Path
 
 from rich.console import Console
 
+from anomalib_federated.cli import inspect
 from anomalib_federated.cli.logs import configure_logs
 from anomalib_federated.cli.results_table import print_results
-from anomalib_federated.cli import inspect
 from anomalib_federated.evaluation.experiments.demo import FEDERATIONS, run_demo
 
 SHOWN = ("pipe_clip", "operator")

@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from anomalib_federated.cli.station_options import add_station_options, open_station
+from anomalib_federated.deploy.calibration import Calibration
+from anomalib_federated.deploy.drift import ScoreDrift
 from anomalib_federated.deploy.inspecting import inspect_all, stopped_by_signals
 from anomalib_federated.deploy.inspection import in_words
 from anomalib_federated.deploy.journal import Journal
@@ -51,6 +53,7 @@ def _parser(command: str) -> argparse.ArgumentParser:
         "folder or a camera until SIGINT or SIGTERM.",
     )
     add_station_options(parser)
+    parser.add_argument("--calibration", type=Path, metavar="FILE", help="thresholds of this station, and drift watch")
     where = parser.add_mutually_exclusive_group(required=True)
     where.add_argument("--input", type=Path, metavar="PATH", help="a picture, or a folder of them")
     where.add_argument("--watch", type=Path, metavar="DIR", help="a folder into which pictures are written")
@@ -92,9 +95,10 @@ def _inspect(options: argparse.Namespace) -> int:
         if options.state is not None:
             options.state.mkdir(parents=True, exist_ok=True)
             open_things.enter_context(sole_writer(options.state))
-        journal = Journal(options.state, source=str(where))
+        calibration = None if options.calibration is None else Calibration.load(options.calibration)
+        journal = Journal(options.state, source=str(where), drift=_drift(calibration))
         source = _source(options, journal.record.judged)
-        station = open_station(options, mode=options.mode)
+        station = open_station(options, calibration=calibration, mode=options.mode)
         judge = Judge(station, overlays=overlays, show=options.page is not None)
         board = None
         if options.page is not None:
@@ -105,7 +109,8 @@ def _inspect(options: argparse.Namespace) -> int:
         before = journal.record.counts.copy()
 
         def tell(line: Mapping[str, Any]) -> None:
-            _say(json.dumps(line) if options.json else in_words(line))
+            for said in (json.dumps(line),) if options.json else in_words(line):
+                _say(said)
             if line["verdict"] != "error":
                 spent.append(line["milliseconds"]["prepare"] + line["milliseconds"]["infer"])
 
@@ -130,11 +135,22 @@ def _source(options: argparse.Namespace, judged: dict[str, str]) -> Source:
     return open_camera(options.camera, interval=options.interval)
 
 
+def _drift(calibration: Calibration | None) -> ScoreDrift | None:
+    if calibration is None:
+        return None
+    try:
+        return ScoreDrift(calibration)
+    except ValueError as error:
+        _say(f"Drift is not watched: {error}", sys.stderr)
+        return None
+
+
 def _root(options: argparse.Namespace) -> Path | None:
     """The folder that the pictures lie in."""
+    folder: Path | None = options.watch
     if options.input is not None:
-        return options.input if options.input.is_dir() else options.input.parent
-    return options.watch
+        folder = options.input if options.input.is_dir() else options.input.parent
+    return folder
 
 
 def _say(line: str, stream: TextIO | None = None) -> None:

@@ -15,19 +15,22 @@ def add_station_options(parser: argparse.ArgumentParser) -> None:
         "--model", type=Path, required=True, metavar="DIR", help="exported bundle, a category's folder, or model.xml"
     )
     parser.add_argument("--category", metavar="NAME", help="which category, if the bundle holds several")
-    parser.add_argument("--calibration", type=Path, metavar="FILE", help="thresholds of this station")
     parser.add_argument("--device", default="CPU", help="OpenVINO device (CPU)")
     parser.add_argument("--threads", type=int, metavar="N", help="threads of all inferences (OpenVINO decides)")
 
 
-def open_station(options: argparse.Namespace, *, mode: Mode) -> Station:
+def open_station(options: argparse.Namespace, *, calibration: Calibration | None = None, mode: Mode) -> Station:
     """The station that the options describe.
+
+    Args:
+        options: What was asked for.
+        calibration: Thresholds of the station.
+        mode: Whether one picture is to be fast, or many.
 
     Raises:
         FileNotFoundError: There is no model.
         ValueError: The model or the calibration cannot be used.
     """
-    calibration = None if options.calibration is None else Calibration.load(options.calibration)
     return Station(
         options.model,
         category=options.category,

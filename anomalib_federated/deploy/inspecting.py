@@ -58,8 +58,7 @@ def inspect_all(
         inspection = flying.popleft().result()
         if inspection is None:
             return
-        line = inspection.line(journal.record.number + 1)
-        journal.add(line, signature=inspection.frame.signature)
+        line = journal.add(inspection.line(journal.record.number + 1), signature=inspection.frame.signature)
         tell(line)
         if onlooker is not None:
             onlooker.take(line["number"], inspection.shown)

@@ -69,17 +69,18 @@ class Inspection:
         }
 
 
-def in_words(line: Mapping[str, Any]) -> str:
-    """A line for people.
+def in_words(line: Mapping[str, Any]) -> list[str]:
+    """A line for people, and another if it raised an alarm.
 
     Example:
         >>> in_words({"verdict": "error", "error": "The picture a.png cannot be read."})
-        'ERROR      The picture a.png cannot be read.'
+        ['ERROR      The picture a.png cannot be read.']
     """
     if line["verdict"] == "error":
-        return f"{'ERROR':<9}  {line['error']}"
+        return [f"{'ERROR':<9}  {line['error']}"]
     word = "good" if line["verdict"] == "good" else "ANOMALOUS"
     spent = line["milliseconds"]["prepare"] + line["milliseconds"]["infer"]
     numbers = f"score {line['score']:6.3f}  threshold {line['threshold']:.3f}  {spent:7.1f} ms"
     name = line.get("path", line.get("frame"))
-    return f"{word:<9}  {numbers}  {name}" + ("" if line["overlay"] is None else f"  -> {line['overlay']}")
+    said = f"{word:<9}  {numbers}  {name}" + ("" if line["overlay"] is None else f"  -> {line['overlay']}")
+    return [said, f"{'DRIFT':<9}  {line['drift']['sentence']}"] if "drift" in line else [said]

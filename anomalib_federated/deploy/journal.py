@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
+from anomalib_federated.deploy.drift import ScoreDrift
 from anomalib_federated.deploy.record import Record
 from anomalib_federated.files import write_file
 from anomalib_federated.line_file import LineFile
@@ -28,6 +29,7 @@ class Journal:
     Args:
         folder: Where to keep it; None keeps it in memory.
         source: Where the pictures come from: a record is continued for the same source only.
+        drift: Watches the scores; None if nobody does.
 
     Attributes:
         record: What is remembered.
@@ -38,39 +40,48 @@ class Journal:
         OSError: The folder cannot be read or written.
     """
 
-    def __init__(self, folder: Path | None, *, source: str) -> None:
+    def __init__(self, folder: Path | None, *, source: str, drift: ScoreDrift | None = None) -> None:
         self.record = Record()
         self.untold: Mapping[str, Any] | None = None
         self._folder, self._source = folder, source
         self._since_snapshot = 0
-        if folder is None:
-            return
+        if folder is not None:
+            self._read(folder, drift)
+        # Scores from before a new calibration are nothing to judge it by.
+        self.record.drift = self.record.drift or drift
+        if folder is not None:
+            self._save(ended_well=self.untold is None)
+
+    def _read(self, folder: Path, drift: ScoreDrift | None) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._snapshot = folder / "snapshot.json"
         self._path = folder / "journal.jsonl"
         ended_well = True
         if self._snapshot.exists():
-            ended_well = self._read_snapshot()
+            ended_well = self._read_snapshot(drift)
         if self._path.exists():
             entries = LineFile(self._path).read(self._parse)
             ended_well = not sum(map(self._replay, entries)) and ended_well
         if not ended_well and self.record.parts:
             self.untold = self.record.parts[-1]
-        self._save(ended_well=self.untold is None)
 
-    def add(self, line: Mapping[str, Any], *, signature: str = "") -> None:
+    def add(self, line: Mapping[str, Any], *, signature: str = "") -> Mapping[str, Any]:
         """Remember a part; when this returns, it is on disk.
 
         Args:
             line: As :meth:`Inspection.line` makes it, with the next number.
             signature: Of the watched file, if it is one.
+
+        Returns:
+            The line, with ``drift`` if it raised an alarm.
         """
         if self._folder is not None:
             self._lines.append(json.dumps({"line": line, "signature": signature}).encode())
-        self.record.add(line, signature=signature)
+        line = self.record.add(line, signature=signature)
         self._since_snapshot += 1
         if self._folder is not None and self._since_snapshot >= SNAPSHOT_EVERY:
             self._save(ended_well=False)
+        return line
 
     def close(self) -> None:
         """Write the snapshot of a station that has told of all its parts."""
@@ -85,13 +96,13 @@ class Journal:
         self._lines = LineFile(self._path)
         self._since_snapshot = 0
 
-    def _read_snapshot(self) -> bool:
+    def _read_snapshot(self, drift: ScoreDrift | None) -> bool:
         try:
             content = read_json(self._snapshot.read_bytes())
             if not isinstance(content, dict) or content.get("format") != FORMAT:
                 msg = f"it is not of format {FORMAT}"
                 raise ValueError(msg)  # noqa: TRY301 - told below, with the file
-            self.record = Record.from_dict(content)
+            self.record = Record.from_dict(content, drift=drift)
         except ValueError as error:
             self._fail(self._snapshot, str(error))
         if content.get("source") != self._source:

@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Mapping
 from typing import Any
 
+from anomalib_federated.deploy.drift import ScoreDrift
 from anomalib_federated.untrusted import shown
 
 LAST_PARTS = 24
@@ -18,7 +19,10 @@ VERDICTS = ("good", "anomalous", "error")
 
 
 class Record:
-    """Counts, the last parts, the last scores, and which files were judged.
+    """Counts, the last parts, the last scores, which files were judged, and whether scores have drifted.
+
+    Args:
+        drift: Watches the scores; None if nobody does.
 
     Attributes:
         number: Of the last part.
@@ -26,27 +30,34 @@ class Record:
         parts: The lines of the last :data:`LAST_PARTS` parts, the newest last.
         history: Number, verdict, score (None for an error) and threshold of the last :data:`LAST_SCORES` parts.
         judged: Per path of a watched folder, the signature of the file that was judged.
+        alarm: The last alarm of drift: number and time of its part, kind and sentence.
+        drift: What watches the scores.
 
     Example:
         >>> record = Record()
-        >>> record.add({"number": 1, "verdict": "error", "error": "cut short", "path": "a.png"}, signature="7")
+        >>> _ = record.add({"number": 1, "verdict": "error", "error": "cut short", "path": "a.png"}, signature="7")
         >>> record.counts, record.judged
         ({'good': 0, 'anomalous': 0, 'error': 1}, {'a.png': '7'})
     """
 
-    def __init__(self) -> None:
+    def __init__(self, drift: ScoreDrift | None = None) -> None:
         self.number = 0
         self.counts = dict.fromkeys(VERDICTS, 0)
         self.parts: deque[Mapping[str, Any]] = deque(maxlen=LAST_PARTS)
         self.history: deque[tuple[int, str, float | None, float | None]] = deque(maxlen=LAST_SCORES)
         self.judged: dict[str, str] = {}
+        self.alarm: Mapping[str, Any] | None = None
+        self.drift = drift
 
-    def add(self, line: Mapping[str, Any], *, signature: str = "") -> None:
+    def add(self, line: Mapping[str, Any], *, signature: str = "") -> Mapping[str, Any]:
         """Take up the line of the next part.
 
         Args:
             line: As :meth:`Inspection.line` makes it.
             signature: Of the watched file, if it is one.
+
+        Returns:
+            The line, with ``drift`` if it raised an alarm.
 
         Raises:
             ValueError: The line is not that of the next part.
@@ -54,12 +65,18 @@ class Record:
         if line.get("number") != self.number + 1 or line.get("verdict") not in VERDICTS:
             msg = f"part {self.number + 1} was expected, but the line says {shown(line.get('number'))}"
             raise ValueError(msg)
+        score = None if line["verdict"] == "error" else line["score"]
+        alarm = None if score is None or self.drift is None else self.drift.add(score)
         self.number += 1
+        if alarm is not None:
+            line = {**line, "drift": {"kind": alarm.kind, "sentence": alarm.sentence}}
+            self.alarm = {"number": self.number, "time": line["time"], **line["drift"]}
         self.counts[line["verdict"]] += 1
         self.parts.append(line)
-        self.history.append((self.number, line["verdict"], line.get("score"), line.get("threshold")))
+        self.history.append((self.number, line["verdict"], score, line.get("threshold")))
         if signature:
             self.judged[line["path"]] = signature
+        return line
 
     def to_dict(self) -> dict[str, Any]:
         """All of it, as JSON holds it."""
@@ -69,36 +86,56 @@ class Record:
             "parts": list(self.parts),
             "history": list(self.history),
             "judged": self.judged,
+            "alarm": self.alarm,
+            "drift": None if self.drift is None else self.drift.state(),
         }
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Record:
+    def from_dict(cls, values: Mapping[str, Any], *, drift: ScoreDrift | None = None) -> Record:
         """What :meth:`to_dict` gave.
+
+        Args:
+            values: What was read.
+            drift: With the calibration to watch by; the record goes on watching if it did so by the same one.
 
         Raises:
             ValueError: Something in it cannot be.
         """
-        record = cls()
-        number, counts = values.get("number"), values.get("counts")
-        parts, history, judged = (values.get(name) for name in ("parts", "history", "judged"))
+        names = ("number", "counts", "parts", "history", "judged", "alarm", "drift")
+        read: dict[str, Any] = {name: values.get(name) for name in names}
         sound = {
-            "counts": isinstance(counts, dict)
-            and counts.keys() == set(VERDICTS)
-            and all(map(_is_count, counts.values())),
-            "number": _is_count(number) and isinstance(counts, dict) and number == sum(counts.values()),
-            "parts": isinstance(parts, list) and all(isinstance(part, dict) for part in parts),
-            "history": isinstance(history, list)
-            and all(isinstance(entry, list) and len(entry) == 4 for entry in history),
-            "judged": isinstance(judged, dict) and all(isinstance(signature, str) for signature in judged.values()),
+            "counts": _are_counts(read["counts"]),
+            "number": _are_counts(read["counts"]) and read["number"] == sum(read["counts"].values()),
+            "parts": _is_list(read["parts"], of=dict),
+            "history": _is_list(read["history"], of=list) and all(len(entry) == 4 for entry in read["history"]),
+            "judged": isinstance(read["judged"], dict) and _is_list(list(read["judged"].values()), of=str),
+            "alarm": read["alarm"] is None or isinstance(read["alarm"], dict),
+            "drift": read["drift"] is None or isinstance(read["drift"], dict),
         }
         if wrong := [name for name, fits in sound.items() if not fits]:
             msg = f"the field {wrong[0]} is not usable"
             raise ValueError(msg)
-        record.number, record.counts, record.judged = int(number or 0), dict(counts or {}), dict(judged or {})
-        record.parts.extend(parts or [])
-        record.history.extend(tuple(entry) for entry in history or [])
+        record = cls()
+        record.number, record.counts, record.judged = read["number"], read["counts"], read["judged"]
+        record.parts.extend(read["parts"])
+        record.history.extend(map(tuple, read["history"]))
+        if (
+            drift is not None
+            and read["drift"] is not None
+            and read["drift"].get("calibration") == drift.calibration.digest
+        ):
+            record.drift = ScoreDrift.from_state(drift.calibration, told)
+            record.alarm = read["alarm"]
         return record
 
 
-def _is_count(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+def _are_counts(value: object) -> bool:
+    return (
+        isinstance(value, dict)
+        and value.keys() == set(VERDICTS)
+        and all(isinstance(count, int) and not isinstance(count, bool) and count >= 0 for count in value.values())
+    )
+
+
+def _is_list(value: object, *, of: type) -> bool:
+    return isinstance(value, list) and all(isinstance(entry, of) for entry in value)

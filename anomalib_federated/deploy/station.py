@@ -168,7 +168,7 @@ class Station:
             ("model version", calibration.model_version, self.version),
         ):
             if theirs != ours:
-                msg = f"The calibration is of {name} {theirs!r}, but the model's is {ours!r}: calibrate the station again."
+                msg = f"The calibration is of {name} {theirs!r}, the model of {ours!r}: calibrate the station again."
                 raise ValueError(msg)
 
 
@@ -206,7 +206,7 @@ def _find(model: Path, category: str | None) -> tuple[Path, str | None]:
     bundle = read_bundle(model)
     path = bundle.model_path(category)
     if path.suffix != ".xml":
-        msg = f"The bundle {model} is for {bundle.manifest['runtime']}, but the station runs OpenVINO: export it for that."
+        msg = f"The bundle {model} is for {bundle.manifest['runtime']}, the station runs OpenVINO: export it for that."
         raise ValueError(msg)
     return path, bundle.version
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from anomalib_federated.deploy.page.last_pictures import LastPictures
-from anomalib_federated.deploy.record import Record
+from anomalib_federated.deploy.record import LAST_SCORES, Record
 from anomalib_federated.deploy.station import Station
 
 _SHOWN_OF_A_PART = ("number", "time", "path", "frame", "verdict", "score", "threshold", "regions_found", "error")
@@ -71,6 +71,7 @@ class Board:
             "counts": record.counts,
             "parts": [self._part(line) for line in reversed(record.parts)],
             "history": list(record.history),
+            "alarm": record.alarm if record.alarm and record.alarm["number"] > record.number - LAST_SCORES else None,
         }
         return f"{self._about['started']}/{record.number}", json.dumps(state).encode()
 
