@@ -119,11 +119,8 @@ class Record:
         record.number, record.counts, record.judged = read["number"], read["counts"], read["judged"]
         record.parts.extend(read["parts"])
         record.history.extend(map(tuple, read["history"]))
-        if (
-            drift is not None
-            and read["drift"] is not None
-            and read["drift"].get("calibration") == drift.calibration.digest
-        ):
+        told = read["drift"] or {}
+        if drift is not None and told.get("calibration") == drift.calibration.digest:
             record.drift = ScoreDrift.from_state(drift.calibration, told)
             record.alarm = read["alarm"]
         return record

@@ -1,7 +1,7 @@
 """A stand-in for a detector: a real, tiny OpenVINO model that judges pictures by their brightest pixel.
 
-A pixel's raw score is the mean of its three channels, the picture's is the largest; 0.6 is the threshold and lands on 0.5
-after normalisation.
+A pixel's raw score is the mean of its three channels, the picture's is the largest; 0.6 is the threshold and lands on
+0.5 after normalisation.
 """
 
 from __future__ import annotations
