@@ -56,6 +56,7 @@ class Station:
         streams: How many pictures are judged at once; further callers wait.
         threshold: A picture that scores above is anomalous.
         pixel_threshold: A pixel of the anomaly map above belongs to a defect.
+        calibrated: Whether the thresholds are those of a calibration.
 
     Raises:
         FileNotFoundError: There is no model at the path.
@@ -84,7 +85,7 @@ class Station:
         self.version = version or _version(path)
         if calibration is not None:
             self._check(calibration)
-        self._calibrated = calibration is not None
+        self.calibrated = calibration is not None
         self.threshold = THRESHOLD if calibration is None else calibration.threshold
         self.pixel_threshold = THRESHOLD if calibration is None else calibration.pixel_threshold
         options: dict[str, str | int] = {"PERFORMANCE_HINT": mode.upper(), "INFERENCE_PRECISION_HINT": "f32"}
@@ -148,7 +149,7 @@ class Station:
         if not (math.isfinite(score) and np.isfinite(anomaly_map).all()):
             msg = f"The model answered a score (here {score}) or a map that is not finite: export the model again."
             raise RuntimeError(msg)
-        if self._calibrated:
+        if self.calibrated:
             mask, anomalous = anomaly_map > self.pixel_threshold, score > self.threshold
         return Verdict(
             category=self.category,
@@ -167,7 +168,7 @@ class Station:
             ("model version", calibration.model_version, self.version),
         ):
             if theirs != ours:
-                msg = f"The calibration is of {name} {theirs!r}, but the model's is {ours!r}: calibrate the station again."
+                msg = f"The calibration is of {name} {theirs!r}, the model of {ours!r}: calibrate the station again."
                 raise ValueError(msg)
 
 
@@ -205,7 +206,7 @@ def _find(model: Path, category: str | None) -> tuple[Path, str | None]:
     bundle = read_bundle(model)
     path = bundle.model_path(category)
     if path.suffix != ".xml":
-        msg = f"The bundle {model} is for {bundle.manifest['runtime']}, but the station runs OpenVINO: export it for that."
+        msg = f"The bundle {model} is for {bundle.manifest['runtime']}, the station runs OpenVINO: export it for that."
         raise ValueError(msg)
     return path, bundle.version
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-
 THRESHOLD = 0.5
 """An exported graph normalises every score so that this value divides good from anomalous."""
 

@@ -29,7 +29,7 @@ def by_scipy(mask: np.ndarray, size: tuple[int, int]) -> list[tuple[tuple[int, i
 
 
 @given(masks, st.integers(0, 30), st.integers(0, 30))
-def test_regions_are_those_of_the_mask_at_the_pictures_size(mask: np.ndarray, more_rows: int, more_columns: int) -> None:
+def test_regions_are_those_of_the_stretched_mask(mask: np.ndarray, more_rows: int, more_columns: int) -> None:
     size = (mask.shape[0] + more_rows, mask.shape[1] + more_columns)
     found = find_regions(mask, size)
     assert sorted((region.box, region.area) for region in found) == sorted(by_scipy(mask, size))

@@ -50,6 +50,7 @@ class HttpCamera:
         for handler in (
             urllib.request.HTTPHandler(),
             urllib.request.HTTPSHandler(),
+            urllib.request.UnknownHandler(),
             urllib.request.HTTPDefaultErrorHandler(),
             urllib.request.HTTPErrorProcessor(),
             urllib.request.HTTPRedirectHandler(),
