@@ -29,7 +29,7 @@ COMMANDS = {
     "test": ("anomalib", "score a model on test pictures"),
     "train": ("anomalib", "fit, then test"),
     "predict": ("anomalib", "run a model on pictures"),
-    "export": ("anomalib", "export a model to OpenVINO, ONNX or torch"),
+    "export": ("export", "write the bundle that a station runs, from a bank; or export a checkpoint"),
     "inspect": ("inspect", "give verdicts on pictures with an exported model (needs no torch)"),
     "bank": ("bank", "look at memory banks, aggregate them, add images to one, forget a site"),
     "privacy": ("privacy", "plan what a promise costs, audit whether a plugin keeps it"),
