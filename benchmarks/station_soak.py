@@ -2,8 +2,8 @@
 
 A process of its own runs `anomalib-federated inspect --watch` with an exported model; pictures are renamed into the
 folder at a steady rate, and every tenth is broken. With `--kills` the station is killed (SIGKILL) that many times and
-started again, evenly over the run. Compared are the resident memory of the first minute after the start and of the last,
-and the station's lines with what was written.
+started again, evenly over the run. Compared are the resident memory of the first minute after the start and of the
+last, and the station's lines with what was written.
 
     python benchmarks/station_soak.py --model BUNDLE --category pipe_clip --pictures DATA/pipe_clip/test --minutes 10
 """
