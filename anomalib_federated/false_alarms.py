@@ -55,7 +55,7 @@ class FalseAlarms:
 
     def __post_init__(self) -> None:
         _check_pictures(self.pictures)
-        if not 1 <= self.rank <= self.pictures:
+        if not (isinstance(self.rank, int) and 1 <= self.rank <= self.pictures):
             msg = f"rank is {self.rank}; give a whole number from 1 to the number of pictures, {self.pictures}."
             raise ValueError(msg)
         _check_confidence(self.confidence)

@@ -12,8 +12,9 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
+from anomalib_federated.cli.say import say
 from anomalib_federated.cli.station_options import add_station_options, open_station
 from anomalib_federated.deploy.calibration import Calibration
 from anomalib_federated.deploy.drift import ScoreDrift
@@ -45,7 +46,7 @@ def run(command: str, arguments: Sequence[str]) -> int:
     try:
         return _inspect(options)
     except (OSError, ValueError) as error:
-        _say(f"error: {error}", sys.stderr)
+        say(f"error: {error}", sys.stderr)
         return 2
 
 
@@ -107,13 +108,13 @@ def _inspect(options: argparse.Namespace) -> int:
         if options.page is not None:
             board = Board(station, journal.record, source=source.name, folder=options.state)
             address = open_things.enter_context(serve_page(board, host=options.page_host, port=options.page))
-            _say(f"The page is at {address}", sys.stderr)
+            say(f"The page is at {address}", sys.stderr)
         spent: deque[float] = deque(maxlen=1000)
         before = journal.record.counts.copy()
 
         def tell(line: Mapping[str, Any]) -> None:
             for said in (json.dumps(line),) if options.json else in_words(line):
-                _say(said)
+                say(said)
             if line["verdict"] != "error":
                 spent.append(line["milliseconds"]["prepare"] + line["milliseconds"]["infer"])
 
@@ -123,7 +124,7 @@ def _inspect(options: argparse.Namespace) -> int:
     median = f"{statistics.median(spent):.1f} ms" if spent else "none"
     inspected = counts["good"] + counts["anomalous"]
     summary = f"{inspected} inspected, {counts['anomalous']} anomalous, {counts['error']} unreadable, median {median}"
-    _say(summary, sys.stderr if options.json else sys.stdout)
+    say(summary, sys.stderr if options.json else sys.stdout)
     if not isinstance(source, Files):
         return 0
     judged = inspected - before["good"] - before["anomalous"]
@@ -144,7 +145,7 @@ def _drift(calibration: Calibration | None) -> ScoreDrift | None:
     try:
         return ScoreDrift(calibration)
     except ValueError as error:
-        _say(f"Drift is not watched: {error}", sys.stderr)
+        say(f"Drift is not watched: {error}", sys.stderr)
         return None
 
 
@@ -154,11 +155,3 @@ def _root(options: argparse.Namespace) -> Path | None:
     if options.input is not None:
         folder = options.input if options.input.is_dir() else options.input.parent
     return folder
-
-
-def _say(line: str, stream: TextIO | None = None) -> None:
-    # A line break or an escape code in a file name must not forge a line of its own.
-    shown = "".join(char if char.isprintable() else ascii(char)[1:-1] for char in line)
-    stream = sys.stdout if stream is None else stream
-    stream.write(f"{shown}\n")
-    stream.flush()

@@ -31,6 +31,7 @@ COMMANDS = {
     "predict": ("anomalib", "run a model on pictures"),
     "export": ("anomalib", "export a model to OpenVINO, ONNX or torch"),
     "inspect": ("inspect", "give verdicts on pictures with an exported model (needs no torch)"),
+    "calibrate": ("calibrate", "set the thresholds of a station from its own good pictures (needs no torch)"),
     "bench": ("bench", "time an exported model on this machine (needs no torch)"),
     "bank": ("bank", "look at memory banks, aggregate them, add images to one, forget a site"),
     "privacy": ("privacy", "plan what a promise costs, audit whether a plugin keeps it"),

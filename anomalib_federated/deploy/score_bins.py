@@ -17,7 +17,10 @@ from itertools import accumulate
 from statistics import NormalDist
 
 BELOW = 10
-"""Bins below the threshold; one more is above it."""
+"""Bins below the threshold, unless equal scores leave fewer; one more is above it."""
+
+FEWEST_BELOW = 5
+"""Bins below the threshold that there must be."""
 
 FEWEST_PICTURES = 20
 """Pictures below which there are no bins."""
@@ -58,10 +61,10 @@ class ScoreBins:
         bulk = [score for score in scores if score <= threshold]
         ends = {bulk[number * len(bulk) // BELOW - 1] for number in range(1, BELOW) if number * len(bulk) >= BELOW}
         edges = (*sorted(ends - set(bulk[-1:])), threshold)
-        if len(edges) < BELOW:
+        if len(edges) < FEWEST_BELOW:
             msg = "Too few scores of the calibration differ to watch them: calibrate with pictures of different parts."
             raise ValueError(msg)
-        masses = [0] * (BELOW + 1)
+        masses = [0] * (len(edges) + 1)
         for score in scores:
             masses[bisect_left(edges, score)] += 1
         masses[-1] += 1  # the gap above the highest score
