@@ -1,6 +1,6 @@
 """A bundle: the folder that an export writes and a station gets, with a manifest that every file is checked against.
 
-``<bundle>/manifest.json`` and ``<bundle>/<category>/model.xml``, ``model.bin`` (or ``model.onnx``, or ``model.pt2``).
+``<bundle>/manifest.json`` and ``<bundle>/<category>/model.xml``, ``model.bin`` (or ``model.onnx``, or ``model.pt``).
 Reading one needs the standard library alone.
 """
 
@@ -27,7 +27,7 @@ PRECISIONS = ("fp32", "fp16", "int8")
 MODEL_FILES = {
     "openvino": ("model.xml", "model.bin"),
     "onnx": ("model.onnx",),
-    "torch": ("model.pt2",),
+    "torch": ("model.pt",),
 }
 """Per runtime, the files that a category has; the first is the one to load."""
 
@@ -46,8 +46,8 @@ class Bundle:
     Attributes:
         root: Its folder.
         manifest: What ``manifest.json`` says, checked field by field.
-        version: The first 12 digits of the sha256 of ``manifest.json``, which holds the sha256 of every other file: two
-            bundles of one version are the same.
+        version: The first 12 digits of the sha256 of all that the manifest says but latencies. It says the sha256 of
+            every other file, so two bundles of one version are the same.
     """
 
     root: Path
@@ -109,7 +109,7 @@ def read_bundle(path: str | Path) -> Bundle:
     checked = _check_manifest(manifest, root)
     for category, entry in checked["categories"].items():
         _check_files(root, category, entry["files"])
-    return Bundle(root, checked, sha256(data).hexdigest()[:12])
+    return Bundle(root, checked, _version_of(checked))
 
 
 @contextmanager
@@ -133,6 +133,20 @@ def new_bundle(root: Path) -> Iterator[Path]:
         yield fresh
 
 
+def check_category(root: Path, category: object) -> None:
+    """Refuse the name of a category that, as a folder's, could be no folder in the bundle.
+
+    Args:
+        root: The bundle's folder.
+        category: The name; not trusted.
+
+    Raises:
+        BundleError: As said above.
+    """
+    if not _is_plain_name(category):
+        _refuse(root, f"cannot hold a category {shown(category)}, which is no name of a folder: name it otherwise")
+
+
 def write_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:
     """Write the manifest of the models that are in a folder.
 
@@ -154,6 +168,13 @@ def write_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:
     (folder / MANIFEST).write_text(f"{text}\n", encoding="utf-8")
 
 
+def _version_of(manifest: Mapping[str, Any]) -> str:
+    entries = manifest["categories"].items()
+    timeless = {name: {key: value for key, value in entry.items() if key != "latency_ms"} for name, entry in entries}
+    text = json.dumps({**manifest, "categories": timeless}, sort_keys=True)
+    return sha256(text.encode()).hexdigest()[:12]
+
+
 def _refuse(root: Path, problem: str) -> NoReturn:
     msg = f"The bundle {root} {problem}."
     raise BundleError(msg)
@@ -167,8 +188,7 @@ def _check_manifest(manifest: object, root: Path) -> Mapping[str, Any]:
         _refuse(root, f"has format {found}, this version reads {FORMAT}: update it or export the bundle again")
     _check_fields(manifest, _FIELDS, root, "")
     for category, entry in manifest["categories"].items():
-        if not _is_plain_name(category):
-            _refuse(root, f"names a category {shown(category)}, which is no name of a folder: export it again")
+        check_category(root, category)
         if not isinstance(entry, dict):
             _refuse(root, f"says nothing usable of category {shown(category)}: export it again")
         _check_fields(entry, _CATEGORY_FIELDS, root, f" of category {shown(category)}")
