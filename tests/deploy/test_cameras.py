@@ -248,7 +248,9 @@ def test_opencv_is_asked_for_only_where_it_is_needed(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(device_camera, "import_module", missing)
     open_camera("http://10.0.0.7/shot.jpg")
     for address in ("0", "/dev/video0", "rtsp://me:secret@10.0.0.7/stream"):
-        with pytest.raises(ValueError, match="needs OpenCV: run 'pip install opencv-python-headless'") as caught:
+        with pytest.raises(
+            ValueError, match="needs OpenCV: run pip install 'anomalib-federated\\[camera\\]'"
+        ) as caught:
             open_camera(address)
         assert "secret" not in str(caught.value)
 
