@@ -7,6 +7,7 @@ import json
 import logging
 import statistics
 import sys
+import warnings
 from collections import deque
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -39,6 +40,8 @@ def run(command: str, arguments: Sequence[str]) -> int:
         nothing could be inspected.
     """
     options = _parser(command).parse_args(arguments)
+    # A damaged picture gets a line of its own, which says what is wrong.
+    warnings.filterwarnings("ignore", module="PIL")
     logging.basicConfig(format="%(message)s", level=logging.INFO, stream=sys.stderr)
     try:
         return _inspect(options)

@@ -56,9 +56,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     # anomalib and timm warn of each other's deprecated names on import; users can mend neither.
     warnings.filterwarnings("ignore", category=FutureWarning)
-    module = import_module(f"anomalib_federated.cli.{COMMANDS[command][0]}")
     try:
+        module = import_module(f"anomalib_federated.cli.{COMMANDS[command][0]}")
         status: int = module.run(command, rest)
+    except ModuleNotFoundError as error:
+        missing = (error.name or "").partition(".")[0]
+        if missing in {"", "anomalib_federated", *sys.stdlib_module_names}:
+            raise
+        sys.stderr.write(
+            f"anomalib-federated {command}: '{missing}' is not installed, which only inspection stations do without; "
+            "run pip install 'anomalib-federated[train]'.\n"
+        )
+        return 1
     except (ValueError, RuntimeError, OSError) as error:
         sys.stderr.write(f"anomalib-federated {command}: {error}\n")
         return 1

@@ -9,6 +9,7 @@ import json
 import re
 import subprocess
 import sys
+import tomllib
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -454,7 +455,7 @@ INSTALLED = {"anomalib_federated", "numpy", "PIL", "openvino", "openvino_telemet
 class Blocker:
     def find_spec(self, name, path=None, target=None):
         if name.split(".")[0] not in INSTALLED:
-            raise ImportError(f"{name} is not installed on a station")
+            raise ModuleNotFoundError(f"{name} is not installed on a station", name=name)
         return None
 
 sys.meta_path.insert(0, Blocker())
@@ -469,6 +470,20 @@ from anomalib_federated.cli.main import main
 
 sys.exit(main(sys.argv[1:]))
 """
+
+
+def test_an_installation_without_extras_is_a_stations() -> None:
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
+    assert [re.split("[^a-z]", name)[0] for name in project["dependencies"]] == ["numpy", "openvino", "pillow"]
+    assert project["optional-dependencies"]["station"] == []
+
+
+def test_other_commands_say_what_to_install(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", BLOCKED_RUN, "federate", "--config", "x.yaml"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert done.returncode == 1
+    assert "run pip install 'anomalib-federated[train]'" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_station_runs_without_the_training_stack(tmp_path: Path, model: Path) -> None:

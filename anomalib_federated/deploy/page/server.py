@@ -61,6 +61,7 @@ def serve_page(board: Board, *, host: str = LOCAL, port: int = 0) -> Iterator[st
 
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
+    request_queue_size = _MOST_CONNECTIONS
 
     def __init__(self, address: tuple[str, int], board: Board) -> None:
         super().__init__(address, _Handler)

@@ -30,7 +30,7 @@ class DeviceCamera:
         try:
             self._cv2: Any = import_module("cv2")
         except ImportError as error:
-            msg = f"The camera {name} needs OpenCV: run 'pip install opencv-python-headless'."
+            msg = f"The camera {name} needs OpenCV: run pip install 'anomalib-federated[camera]'."
             raise ValueError(msg) from error
         self.name = name
         self._address = address

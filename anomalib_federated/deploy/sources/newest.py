@@ -27,6 +27,7 @@ class Newest(Generic[PictureT]):
     def __init__(self, pictures: Iterator[PictureT], *, close: Callable[[], None]) -> None:
         self._changed = Condition()
         self._count = 0
+        self._asked = False
         self._picture: PictureT | None = None
         self._ended: str | None = None
         self._closed = False
@@ -34,7 +35,7 @@ class Newest(Generic[PictureT]):
         Thread(target=self._read, args=(pictures,), daemon=True).start()
 
     def fresh(self, timeout: float) -> PictureT:
-        """The next picture that comes after this call.
+        """The next picture that comes after this call; at the first call, one that came since the stream was opened.
 
         Args:
             timeout: Seconds to wait at most.
@@ -43,7 +44,7 @@ class Newest(Generic[PictureT]):
             OSError: The stream has ended, or no picture came in time.
         """
         with self._changed:
-            before = self._count
+            before, self._asked = self._count if self._asked else 0, True
             self._changed.wait_for(lambda: self._count > before or self._ended is not None, timeout)
             if self._count == before or self._picture is None:
                 raise OSError(self._ended or f"no new picture in {timeout:.0f} s")

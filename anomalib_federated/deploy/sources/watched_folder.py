@@ -135,4 +135,6 @@ def _signature(path: str) -> tuple[str, int]:
         status = os.stat(path)  # noqa: PTH116
     except OSError:
         status = os.lstat(path)
-    return f"{status.st_mtime_ns}:{status.st_size}:{stat.S_IFMT(status.st_mode):o}", status.st_mtime_ns
+    if not stat.S_ISREG(status.st_mode):  # of a folder, size and time change with what is in it
+        return f"no file: {stat.S_IFMT(status.st_mode):o}", status.st_mtime_ns
+    return f"{status.st_mtime_ns}:{status.st_size}", status.st_mtime_ns
