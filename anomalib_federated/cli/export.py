@@ -24,7 +24,6 @@ from anomalib_federated.deploy.precision import RowType
 from anomalib_federated.evaluation.measuring.calibrate import calibrate
 from anomalib_federated.models import FederatedPatchcore, detector_of
 from anomalib_federated.models.image_score import ScoreRule
-from anomalib_federated.models.post_processor import Thresholds
 
 PROJECTIONS = {"pca": pca, "orthogonal": orthogonal}
 
@@ -56,7 +55,6 @@ def run(command: str, arguments: Sequence[str]) -> int:
         settings=settings,
         pictures=exported.pictures,
         reference=exported.reference,
-        threshold_source=exported.threshold_source,
         compression=exported.compression,
     )
     print_bundle(bundle)
@@ -76,7 +74,6 @@ class _Prepared:
 
     model: FederatedPatchcore
     reference: FederatedPatchcore
-    threshold_source: dict[str, dict[str, Any]]
     pictures: dict[str, NormalPictures] = field(default_factory=dict)
     compression: dict[str, dict[str, Any]] = field(default_factory=dict)
 
@@ -91,23 +88,13 @@ def _prepared(options: argparse.Namespace) -> _Prepared:
     calibrate(reference, data.val_data)
     trained_on = {name: _some(data.train_data.of_category(name), options.pictures) for name in bank.categories}
     model, compression = _compressed(reference, trained_on, data, options)
-    sources = {
-        name: {
-            "from": "validation",
-            "pictures": len(data.val_data.of_category(name)),
-            "false_alarm_rate": options.false_alarm_rate,
-        }
-        for name in bank.categories
-    }
     pictures = {
         name: NormalPictures(
             compared=_some(data.val_data.of_category(name), options.pictures), calibration=trained_on[name]
         )
         for name in bank.categories
     }
-    return _Prepared(
-        model=model, reference=reference, threshold_source=sources, pictures=pictures, compression=compression
-    )
+    return _Prepared(model=model, reference=reference, pictures=pictures, compression=compression)
 
 
 def _bank(path: Path, categories: Sequence[str] | None) -> MemoryBank:
@@ -129,12 +116,9 @@ def _with_thresholds_of(model: FederatedPatchcore, folder: Path) -> _Prepared:
     if bundle.manifest.get("bank", {}).get("digest") != model.bank.digest and "bank" in bundle.manifest:
         msg = f"The bundle {folder} was made of another bank, so its thresholds do not fit; give --normal."
         raise ValueError(msg)
-    entries = {name: bundle.manifest["categories"][name] for name in model.bank.categories}
-    model.post_processor.thresholds = {
-        name: Thresholds(entry["image_threshold"], entry["pixel_threshold"]) for name, entry in entries.items()
-    }
-    sources = {name: dict(entry["threshold_source"]) for name, entry in entries.items()}
-    return _Prepared(model=model, reference=model, threshold_source=sources)
+    for name in model.bank.categories:
+        model.post_processor.adopt(name, bundle.manifest["categories"][name])
+    return _Prepared(model=model, reference=model)
 
 
 def _compressed(
