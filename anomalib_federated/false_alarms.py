@@ -36,6 +36,9 @@ OPERATING_POINTS = (0.01, 0.05, 0.1)
 """False-alarm rates that AutoVI judges a detector by, and that an export tells the thresholds of."""
 
 
+_NOTHING = 1e-18  # of a sum's largest term
+
+
 @dataclass(frozen=True)
 class FalseAlarms:
     """What the threshold at one of the highest normal scores promises.
@@ -187,25 +190,28 @@ def _exactly(rate: float) -> Fraction:
 
 
 def _at_most(successes: int, trials: int, probability: float) -> float:
-    """Chance of at most so many successes, summed from the last downwards: for a mean that is not far below them."""
-    if probability >= 1:
-        return float(successes >= trials)
-    odds = (1 - probability) / probability if probability > 0 else math.inf
-    if odds == math.inf:
-        return 1.0
-    logarithm = (
+    """Chance of at most so many successes: a sum that starts at its largest term, in both directions."""
+    if not 0 < probability < 1:
+        return float(probability <= 0 or successes >= trials)
+    start = min(successes, math.floor((trials + 1) * probability))
+    odds = probability / (1 - probability)
+    first = math.exp(
         math.lgamma(trials + 1)
-        - math.lgamma(successes + 1)
-        - math.lgamma(trials - successes + 1)
-        + successes * math.log(probability)
-        + (trials - successes) * math.log1p(-probability)
+        - math.lgamma(start + 1)
+        - math.lgamma(trials - start + 1)
+        + start * math.log(probability)
+        + (trials - start) * math.log1p(-probability)
     )
-    term = math.exp(logarithm)
-    terms = [term]
-    for number in range(successes, 0, -1):
-        term *= number / (trials - number + 1) * odds
+    terms = [first]
+    for number in range(start, 0, -1):
+        terms.append(terms[-1] * number / (trials - number + 1) / odds)
+        if terms[-1] < _NOTHING * first:
+            break
+    term = first
+    for number in range(start, successes):
+        term *= (trials - number) / (number + 1) * odds
         terms.append(term)
-        if term < 1e-18 * terms[0]:
+        if term < _NOTHING * first:
             break
     return math.fsum(terms)
 

@@ -4,8 +4,9 @@ A detector with a bank of 2000 random rows, made of 30 % of the training picture
 pictures. These are split at random into calibration and held-out pictures, 20 times. Per wish and number of calibration
 pictures, the rate of false alarms on the held-out ones is told: its mean and standard deviation over the splits; what
 was expected; the share of splits that exceeded the 95 % upper bound, and the share that exceeded what the bound
-allows so few held-out pictures to show by chance. The same of the rule before, numpy's quantile "higher", with the same
-splits. ``many`` is the same over 2000 splits, because 20 tell shares in steps of 5 % only.
+allows so few held-out pictures to show by chance. The same, with the same splits, of the rules before: ``higher``,
+numpy's quantile, set the thresholds of exports, ``share``, the smallest score at or below which the wished share of the
+calibration lies, those of evaluations. ``many`` is the same over 2000 splits: 20 tell shares in steps of 5 % only.
 
 Prints one JSON line.
 
@@ -34,24 +35,25 @@ Floats = npt.NDArray[np.float64]
 
 
 def measured(scores: Floats, pictures: int, wish: float, *, splits: int) -> dict[str, object]:
-    """The rule, and the one before, over random splits."""
-    promise = expecting(pictures, wish)
-    before = FalseAlarms(pictures, pictures - int(np.argmax(np.arange(1, pictures + 1) / pictures >= 1 - wish - 1e-9)))
+    """The rule, and those before, over random splits."""
+    places = np.arange(1, pictures + 1)
+    higher = int(np.quantile(places, 1 - wish, method="higher"))
+    share = int(places[np.searchsorted(places / pictures, 1 - wish - 1e-9)])
+    now = expecting(pictures, wish)
+    rules = {
+        "now": now,
+        "higher": FalseAlarms(pictures, pictures + 1 - higher),
+        "share": FalseAlarms(pictures, pictures + 1 - share),
+    }
     rng = np.random.default_rng(0)
-    rates: dict[str, list[float]] = {"now": [], "before": []}
+    rates: dict[str, list[float]] = {name: [] for name in rules}
     for _ in range(splits):
         order = rng.permutation(len(scores))
-        calibration, held_out = scores[order[:pictures]], scores[order[pictures:]]
-        rates["now"].append(float((held_out > promise.threshold(calibration.tolist())).mean()))
-        higher = np.quantile(calibration, 1 - wish, method="higher")
-        rates["before"].append(float((held_out > higher).mean()))
-    return {
-        "pictures": pictures,
-        "wish": wish,
-        "enough_pictures": promise.keeps(wish),
-        **{name: _told(np.array(found), rule, len(scores)) for (name, found), rule in
-           zip(rates.items(), (promise, before), strict=True)},
-    }  # fmt: skip
+        calibration, held_out = scores[order[:pictures]].tolist(), scores[order[pictures:]]
+        for name, rule in rules.items():
+            rates[name].append(float((held_out > rule.threshold(calibration)).mean()))
+    told = {name: _told(np.array(rates[name]), rule, len(scores)) for name, rule in rules.items()}
+    return {"pictures": pictures, "wish": wish, "enough_pictures": now.keeps(wish), **told}
 
 
 def _told(rates: Floats, promise: FalseAlarms, pictures: int) -> dict[str, float]:

@@ -3,7 +3,7 @@
 Scores are those that a detector gives to real normal pictures (see ``real_scores.py``), drawn anew from their smoothed
 distribution; calibration and stream are drawn anew in every run.
 
-- ``quiet``: pictures to a false alarm, beside the number asked for; where runs were cut short, the mean is higher still.
+- ``quiet``: pictures to a false alarm, beside the number asked for; if runs were cut short, the mean is higher still.
 - ``delay``: pictures from a change to the alarm, after 200 good ones, at the default setting, and what the alarm says:
   a shift of one standard deviation, a camera that repeats one picture, 10 % of real defective pictures: any, and those
   that score above 95 % of the normal ones (``found``, whose share is told).

@@ -80,5 +80,4 @@ class FederatedCLI(AnomalibCLI):
             model,
             root / "weights" / kind.value,
             settings=ExportSettings(runtime=EXPORTED[kind], input_size=None if size is None else tuple(size)),
-            threshold_source={name: {"from": "checkpoint"} for name in model.bank.categories},
         )

@@ -29,7 +29,7 @@ COMMANDS = {
     "test": ("anomalib", "score a model on test pictures"),
     "train": ("anomalib", "fit, then test"),
     "predict": ("anomalib", "run a model on pictures"),
-    "export": ("anomalib", "export a model to OpenVINO, ONNX or torch"),
+    "export": ("export", "write the bundle that a station runs, from a bank; or export a checkpoint"),
     "inspect": ("inspect", "give verdicts on pictures with an exported model (needs no torch)"),
     "calibrate": ("calibrate", "set the thresholds of a station from its own good pictures (needs no torch)"),
     "bench": ("bench", "time an exported model on this machine (needs no torch)"),

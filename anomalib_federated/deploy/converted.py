@@ -79,4 +79,4 @@ def write_torch(closed: ClosedDetector, path: Path, *, input_size: tuple[int, in
     """Write a detector as TorchScript: code and tensors, which ``torch.jit.load`` reads without Python's pickle."""
     trace = traced(closed, (example_images(input_size),))
     # Without what the graph never uses, such as the network's classifier.
-    torch.jit.save(torch.jit.freeze(trace, optimize_numerics=False), str(path))  # type: ignore[no-untyped-call]
+    torch.jit.save(torch.jit.freeze(trace, optimize_numerics=False), str(path))

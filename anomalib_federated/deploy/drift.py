@@ -15,8 +15,9 @@ calibration. Parts that come in batches cannot: then an alarm tells that a batch
 Whoever won most tells what it looks like. Defective parts leave the scores of the others as they were, so their wave
 can be told from light that changed.
 
-Measured with normal scores (``benchmarks/drift.py``): a shift of one standard deviation is noticed after 20 to 40
-pictures, a frozen camera after 15.
+Measured with scores of real parts (``benchmarks/drift.py``), with 50 and 500 to calibrate: 1773 and 1467 pictures
+to a false alarm where 1000 are asked for; a shift of one standard deviation is noticed after 20, and 10 % more pictures
+above the threshold after 276 and 122 (medians).
 
 Needs the standard library alone.
 

@@ -115,7 +115,6 @@ def export_bundle(
     settings: ExportSettings | None = None,
     pictures: Mapping[str, NormalPictures] | None = None,
     reference: FederatedPatchcore | None = None,
-    threshold_source: Mapping[str, Mapping[str, Any]] | None = None,
     compression: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> Bundle:
     """Write a bundle with a model for each category of a detector's bank.
@@ -128,7 +127,6 @@ def export_bundle(
         settings: What the exported detector is to be.
         pictures: Normal pictures per category.
         reference: The detector before its bank was compressed, with thresholds of its own; scores are compared with it.
-        threshold_source: Per category, where the thresholds come from, for the manifest; it has a field ``from``.
         compression: Per category, how the bank was compressed, for the manifest.
 
     Returns:
@@ -152,7 +150,6 @@ def export_bundle(
             _check_sizes(category, given, settings.input_size)
             entries[category] = {
                 **category_provenance(model, category),
-                "threshold_source": dict((threshold_source or {}).get(category, {"from": "model"})),
                 "compression": {"rows": settings.stored_rows, **(compression or {}).get(category, {})},
                 **writer.write(category, fresh / category, given=given, reference=_closed(reference, category)),
             }

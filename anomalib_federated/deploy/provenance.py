@@ -27,12 +27,9 @@ def provenance(model: FederatedPatchcore) -> dict[str, Any]:
 
 def category_provenance(model: FederatedPatchcore, category: str) -> dict[str, Any]:
     """What a bundle says of one category: its thresholds, its rows, and which sites' pictures are behind them."""
-    thresholds = model.post_processor.thresholds[category]
     return {
         "bank_rows": len(model.category_rows(category).rows),
-        "image_threshold": thresholds.image,
-        "pixel_threshold": thresholds.pixel,
-        "false_alarm_rate": model.post_processor.false_alarm_rate,
+        **model.post_processor.description(category),
         "contributions": [
             {"site": item.site, "pictures": item.images, "patches": item.patches, "rows": item.rows}
             for item in model.bank.contributions
@@ -47,7 +44,7 @@ def model_manifest(model: FederatedPatchcore, category: str, parity: Mapping[str
     return {
         "format": FORMAT,
         "category": category,
-        **{name: told[name] for name in ("image_threshold", "pixel_threshold", "false_alarm_rate", "bank_rows")},
+        **{name: told[name] for name in ("image_threshold", "pixel_threshold", "threshold_source", "bank_rows")},
         "sites": list(model.bank.sites),
         "privacy": describe_privacy(model.bank),
         "space": asdict(model.space),

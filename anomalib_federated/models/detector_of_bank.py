@@ -33,4 +33,5 @@ def detector_of(bank: MemoryBank, **settings: Any) -> FederatedPatchcore:  # noq
         **settings,
     )
     model.bank = bank
-    return model.eval()
+    model.eval()
+    return model

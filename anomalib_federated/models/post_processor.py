@@ -10,7 +10,7 @@ scores.
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass
 from typing import Any
 
@@ -105,6 +105,22 @@ class NormalQuantilePostProcessor(PostProcessor):
                 f"{rate:g}": _described(point) | _source(point.promise) for rate, point in points.items()
             },
         }
+
+    def adopt(self, category: str, described: Mapping[str, Any]) -> None:
+        """Take over thresholds that :meth:`description` told of, such as those in the manifest of a bundle.
+
+        Raises:
+            ValueError: If it was not that method that told of them.
+        """
+        try:
+            source, points = described["threshold_source"], described.get("operating_points", {})
+            thresholds = _adopted(described, source)
+            operating_points = {float(rate): _adopted(point, point) for rate, point in points.items()}
+            self.false_alarm_rate = float(source.get("false_alarm_rate", self.false_alarm_rate))
+        except (AttributeError, LookupError, TypeError) as error:
+            msg = f"The thresholds of category '{category}' are told in a form that is not known: export them again."
+            raise ValueError(msg) from error
+        self.thresholds[category], self.operating_points[category] = thresholds, operating_points
 
     def forget(self) -> None:
         """Drop the thresholds and the scores noted so far."""
@@ -203,10 +219,18 @@ def _source(promise: FalseAlarms | None) -> dict[str, Any]:
     return {
         "from": "validation",
         "pictures": promise.pictures,
+        "rank": promise.rank,
         "expected_rate": promise.expected_rate,
         "confidence": promise.confidence,
         "upper_bound": promise.upper_bound,
     }
+
+
+def _adopted(described: Mapping[str, Any], source: Mapping[str, Any]) -> Thresholds:
+    promise = None
+    if "rank" in source:
+        promise = FalseAlarms(source["pictures"], source["rank"], source["confidence"])
+    return Thresholds(float(described["image_threshold"]), float(described["pixel_threshold"]), promise)
 
 
 def _plain(value: Thresholds) -> tuple[float | int, ...]:

@@ -243,6 +243,9 @@ def test_the_export_is_told_what_thresholds_promise() -> None:
     assert (source["from"], source["pictures"], source["false_alarm_rate"]) == ("validation", 120, 0.25)
     assert source["expected_rate"] == pytest.approx(30 / 121)
     assert source["upper_bound"] == pytest.approx(beta.ppf(source["confidence"], 30, 91))
+    adopting = NormalQuantilePostProcessor()
+    adopting.adopt("a", described)
+    assert adopting.description("a") == described
     points = described["operating_points"]
     assert {rate: point["image_threshold"] for rate, point in points.items()} == {
         "0.01": pytest.approx(120 * margin),
@@ -250,6 +253,26 @@ def test_the_export_is_told_what_thresholds_promise() -> None:
         "0.1": pytest.approx(109 * margin),
     }
     assert points["0.05"]["upper_bound"] == pytest.approx(beta.ppf(0.95, 6, 115))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"threshold_source": None},
+        {"threshold_source": {"rank": 1}},
+        {"threshold_source": {"pictures": 3, "rank": "1", "confidence": 0.95}},
+        {"threshold_source": {"pictures": 3, "rank": 1, "confidence": "high"}},
+        {"image_threshold": None},
+        {"image_threshold": "high"},
+        {"operating_points": [0.05]},
+        {"operating_points": {"0.05": {}}},
+        {"operating_points": {"low": {}}},
+    ],
+)
+def test_thresholds_told_by_somebody_else_are_refused(change: dict[str, object]) -> None:
+    processor = calibrated(batch_of([float(number) for number in range(30)]))
+    with pytest.raises(ValueError, match=r"told in a form|rank is|could not convert"):
+        processor.adopt("a", processor.description("a") | change)
 
 
 def test_operating_points_that_pictures_cannot_tell_are_left_out_and_said(caplog: pytest.LogCaptureFixture) -> None:

@@ -123,14 +123,6 @@ def score_method(
         model,
         output / method / "openvino",
         pictures=_normal_pictures(datamodule),
-        threshold_source={
-            name: {
-                "from": "validation",
-                "pictures": len(datamodule.val_data.of_category(name)),
-                "false_alarm_rate": model.post_processor.false_alarm_rate,
-            }
-            for name in datamodule.categories
-        },
     )
     return results
 
