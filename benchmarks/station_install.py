@@ -61,8 +61,7 @@ def measure(options: argparse.Namespace, place: Path) -> dict[str, object]:
 def _first_verdict(command: list[object], place: Path) -> float:
     began = time.perf_counter()
     with subprocess.Popen(list(map(str, command)), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd=place) as run:
-        assert run.stdout is not None
-        line = json.loads(run.stdout.readline())
+        line = json.loads(run.stdout.readline() if run.stdout else "")
         seconds = time.perf_counter() - began
         run.communicate()
     if line["verdict"] not in {"good", "anomalous"}:

@@ -27,7 +27,7 @@ from circumstances import circumstances
 
 from anomalib_federated.deploy.sources.files import Files
 
-LAST = 30  # seconds to judge what was written at the end
+PATIENCE = 30  # seconds without a line after which what has none counts as missed
 SAMPLE = 1.0
 
 
@@ -63,9 +63,13 @@ def soak(options: argparse.Namespace, place: Path) -> dict[str, object]:
             samples.append((now, station.pid, psutil.Process(station.pid).memory_info().rss))
             next_sample += SAMPLE
         time.sleep(max(0.0, begun + sum(written.values()) / options.rate - time.monotonic()))
-    end = time.monotonic() + LAST
-    while len(_told(output)) < sum(written.values()) and time.monotonic() < end:
+    finished = time.monotonic()
+    seen, since = len(_told(output)), finished
+    behind = sum(written.values()) - seen
+    while seen < sum(written.values()) and time.monotonic() - since < PATIENCE:
         time.sleep(0.2)
+        if (now_seen := len(_told(output))) > seen:
+            seen, since = now_seen, time.monotonic()
     station.terminate()
     status = station.wait()
     told = _told(output)
@@ -82,6 +86,7 @@ def soak(options: argparse.Namespace, place: Path) -> dict[str, object]:
         "written": sum(written.values()),
         "broken": written["broken"],
         "judged": len(told),
+        "behind_at_the_end": behind,
         "missed": sum(written.values()) - len(judged),
         "twice": sum(count - 1 for count in judged.values()),
         "errors": counts["error"],

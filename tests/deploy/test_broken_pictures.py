@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from broken_pictures import SUFFIXES, encoded, write_broken
+from broken_pictures import SUFFIXES, encoded, special, write_broken
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -98,3 +98,8 @@ def test_pipes_and_large_files_are_not_waited_for(tmp_path: Path, monkeypatch: p
     (tmp_path / "large.png").write_bytes(bytes(1001))
     with pytest.raises(ValueError, match="larger than"):
         read_image(tmp_path / "large.png")
+    (tmp_path / "special").mkdir()
+    pipe = special(tmp_path / "special")[1]
+    for path in (pipe, "/dev/zero"):
+        with pytest.raises(ValueError, match="not a regular file"):
+            read_image(path)
