@@ -8,7 +8,7 @@ from anomalib_federated.cli.plain_table import plain_table
 from anomalib_federated.deploy.bundle import Bundle
 
 EXPLAINED = (
-    "ms: median for one picture in memory, on this machine's CPU. Change: of a picture's score, on its scale of 0 to 1, "
+    "ms: median for one picture in memory, on this machine's CPU. Change: of a picture's score, which is 0 to 1, "
     "against the detector in torch with the whole bank; flips: pictures with another verdict."
 )
 

@@ -133,20 +133,6 @@ def new_bundle(root: Path) -> Iterator[Path]:
         yield fresh
 
 
-def check_category(root: Path, category: object) -> None:
-    """Refuse the name of a category that, as a folder's, could be no folder in the bundle.
-
-    Args:
-        root: The bundle's folder.
-        category: The name; not trusted.
-
-    Raises:
-        BundleError: As said above.
-    """
-    if not _is_plain_name(category):
-        _refuse(root, f"cannot hold a category {shown(category)}, which is no name of a folder: name it otherwise")
-
-
 def write_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:
     """Write the manifest of the models that are in a folder.
 
@@ -188,7 +174,8 @@ def _check_manifest(manifest: object, root: Path) -> Mapping[str, Any]:
         _refuse(root, f"has format {found}, this version reads {FORMAT}: update it or export the bundle again")
     _check_fields(manifest, _FIELDS, root, "")
     for category, entry in manifest["categories"].items():
-        check_category(root, category)
+        if not _is_plain_name(category):
+            _refuse(root, f"names a category {shown(category)}, which is no name of a folder: export it again")
         if not isinstance(entry, dict):
             _refuse(root, f"says nothing usable of category {shown(category)}: export it again")
         _check_fields(entry, _CATEGORY_FIELDS, root, f" of category {shown(category)}")

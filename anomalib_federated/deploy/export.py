@@ -16,7 +16,6 @@ from torch import Tensor
 from anomalib_federated.deploy.bundle import (
     MODEL_FILES,
     Bundle,
-    check_category,
     new_bundle,
     read_bundle,
     write_manifest,
@@ -141,8 +140,6 @@ def export_bundle(
     """
     settings = settings or ExportSettings()
     model, reference = _checked(model), _checked(reference or model)
-    for category in model.bank.categories:
-        check_category(root, category)
     writer = _CategoryWriter(model, settings)
     with new_bundle(root) as fresh:
         entries = {}

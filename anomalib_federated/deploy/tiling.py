@@ -38,8 +38,8 @@ class Tiling:
     def __post_init__(self) -> None:
         if min(self.height, self.width) < 1 or not 0 <= self.overlap < min(self.height, self.width):
             msg = (
-                f"Tiles of {self.height} x {self.width} pixels cannot overlap by {self.overlap}; give sizes of at least "
-                "1, and an overlap smaller than both."
+                f"Tiles of {self.height} x {self.width} pixels cannot overlap by {self.overlap}; give sizes of 1 or "
+                "more, and an overlap smaller than both."
             )
             raise ValueError(msg)
 
@@ -89,7 +89,7 @@ def stitch(maps: Sequence[NDArray[np.float32]], tiles: Sequence[Tile], *, size: 
         ValueError: If there is not one map for each tile, one has another size, or the tiles leave a gap.
 
     Example:
-        >>> tiles = Tiling(height=1, width=2, overlap=1).tiles(1, 3)
+        >>> tiles = Tiling(height=2, width=2, overlap=1).tiles(1, 3)
         >>> stitch([np.float32([[1, 5]]), np.float32([[2, 3]])], tiles, size=(1, 3))
         array([[1., 5., 3.]], dtype=float32)
     """

@@ -53,7 +53,6 @@ def test_a_bundle_is_read_as_it_was_written(tmp_path: Path) -> None:
     assert entry["files"]["model.xml"] == sha256(b"a model").hexdigest()
     assert entry["bytes"] == len(b"a model") + 700
     assert {name: entry[name] for name in ENTRY} == ENTRY
-    assert bundle.version == sha256((tmp_path / "b" / "manifest.json").read_bytes()).hexdigest()[:12]
     assert [path.name for path in tmp_path.iterdir()] == ["b"]
 
 
@@ -72,6 +71,10 @@ def test_equal_bundles_have_one_version_and_others_another(tmp_path: Path) -> No
         read_bundle(write(tmp_path / name, content=text)).version for name, text in (("a", "x"), ("b", "x"), ("c", "y"))
     ]
     assert versions[0] == versions[1] != versions[2]
+    slower = FIELDS | {"categories": {name: ENTRY | {"latency_ms": 9.0} for name in FIELDS["categories"]}}
+    assert read_bundle(write(tmp_path / "d", content="x", fields=slower)).version == versions[0]
+    looser = FIELDS | {"categories": {name: ENTRY | {"image_threshold": 0.7} for name in FIELDS["categories"]}}
+    assert read_bundle(write(tmp_path / "e", content="x", fields=looser)).version != versions[0]
 
 
 @pytest.mark.parametrize("name", ["model.xml", "model.bin"])
