@@ -171,7 +171,7 @@ def test_drift_is_told(page: Page, running: Running) -> None:
     for number in range(40):
         drop(running, f"drift_{number}.png", 62 + number % 2)
     wait_for(page, "!document.getElementById('drift').hidden")
-    assert "Drift since part" in text(page, "#drift")
+    assert "Drift, told at part" in text(page, "#drift")
     assert page.ask("document.querySelectorAll('#chart .alarmed').length") == 1
 
 
