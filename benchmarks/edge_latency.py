@@ -39,6 +39,7 @@ from anomalib_federated.deploy.runtimes import traced
 from anomalib_federated.models import FederatedPatchcore
 from anomalib_federated.models.category_rows import CategoryRows
 from anomalib_federated.models.detector_graph import DetectorGraph
+from anomalib_federated.models.image_transform import TraceableTransform
 from anomalib_federated.models.patch_features import patch_rows
 
 SIZES = ("256x256", "400x400", "750x1000")
@@ -53,11 +54,12 @@ class NetworkAlone(nn.Module):
 
     def __init__(self, model: FederatedPatchcore) -> None:
         super().__init__()
-        self.graph = DetectorGraph(model, ("rows", "centre")).eval()
+        self.transform = TraceableTransform(model.space)
+        self.network = model.model.backbone
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         """The layers' maps."""
-        return tuple(self.graph.extractor.backbone(self.graph.transform(images)))
+        return tuple(self.network(self.transform(images)))
 
 
 def network_alone(model: FederatedPatchcore, size: tuple[int, int] | None) -> ov.Model:
