@@ -79,10 +79,11 @@ class _Prepared:
 
 
 def _prepared(options: argparse.Namespace) -> _Prepared:
-    bank = _bank(options.bank, options.category)
+    whole = MemoryBank.load(options.bank / "bank.safetensors" if options.bank.is_dir() else options.bank)
+    bank = whole if options.category is None else MemoryBank.merge(map(whole.for_category, options.category))
     reference = _detector(bank, options)
     if options.thresholds:
-        return _with_thresholds_of(reference, options.thresholds)
+        return _with_thresholds_of(reference, options.thresholds, banks={whole.digest, bank.digest})
     data = AutoVI(options.normal, list(bank.categories), validation_share=options.validation_share, seed=options.seed)
     data.setup()
     calibrate(reference, data.val_data)
@@ -97,23 +98,17 @@ def _prepared(options: argparse.Namespace) -> _Prepared:
     return _Prepared(model=model, reference=reference, pictures=pictures, compression=compression)
 
 
-def _bank(path: Path, categories: Sequence[str] | None) -> MemoryBank:
-    """The bank of a file, or of the folder of a method, or some of its categories."""
-    bank = MemoryBank.load(path / "bank.safetensors" if path.is_dir() else path)
-    return bank if categories is None else MemoryBank.merge(bank.for_category(name) for name in categories)
-
-
 def _detector(bank: MemoryBank, options: argparse.Namespace) -> FederatedPatchcore:
     settings = {name: getattr(options, name) for name in ("score", "num_neighbors", "false_alarm_rate", "weights")}
     return detector_of(bank, **settings)
 
 
-def _with_thresholds_of(model: FederatedPatchcore, folder: Path) -> _Prepared:
+def _with_thresholds_of(model: FederatedPatchcore, folder: Path, *, banks: set[str]) -> _Prepared:
     bundle = read_bundle(folder)
     if missing := [name for name in model.bank.categories if name not in bundle.categories]:
         msg = f"The bundle {folder} has no thresholds for {', '.join(missing)}; give --normal, or name a --category."
         raise ValueError(msg)
-    if bundle.manifest.get("bank", {}).get("digest") != model.bank.digest and "bank" in bundle.manifest:
+    if bundle.manifest.get("bank", {}).get("digest") not in banks:
         msg = f"The bundle {folder} was made of another bank, so its thresholds do not fit; give --normal."
         raise ValueError(msg)
     for name in model.bank.categories:

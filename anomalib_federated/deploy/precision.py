@@ -6,7 +6,9 @@ stored in, since squared distances are small differences of large numbers.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Sequence
+from contextlib import redirect_stdout
 from importlib.util import find_spec
 from typing import Literal
 
@@ -127,12 +129,13 @@ def quantise_network(model: ov.Model, pictures: Sequence[Tensor]) -> ov.Model:
     import nncf  # noqa: PLC0415 - an extra that takes seconds to import
 
     nncf.set_log_level("ERROR")
-    quantised: ov.Model = nncf.quantize(
-        model.clone(),
-        nncf.Dataset([picture[None].numpy() for picture in pictures]),
-        subset_size=len(pictures),
-        ignored_scope=nncf.IgnoredScope(names=_in_float32(model), validate=False),
-    )
+    with redirect_stdout(sys.stderr):  # its progress bars are no result
+        quantised: ov.Model = nncf.quantize(
+            model.clone(),
+            nncf.Dataset([picture[None].numpy() for picture in pictures]),
+            subset_size=len(pictures),
+            ignored_scope=nncf.IgnoredScope(names=_in_float32(model), validate=False),
+        )
     return quantised
 
 
