@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import stat
 import struct
+import zlib
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +15,12 @@ from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})
 """File name endings that count as pictures, compared in lower case."""
+
+LARGEST_AREA = 89_478_485
+"""Pixels of a picture at most, the size from which Pillow warns of a decompression bomb."""
+
+LARGEST_FILE = 512 * 2**20
+"""Bytes of an encoded picture at most."""
 
 _SIDEWAYS = frozenset({5, 6, 7, 8})  # EXIF orientations that exchange height and width
 
@@ -23,6 +33,7 @@ UNREADABLE = (
     ArithmeticError,
     EOFError,
     struct.error,
+    zlib.error,
     Image.DecompressionBombError,
 )
 """What the decoders of Pillow raise on damaged files: mostly OSError, the others were seen when fuzzing it."""
@@ -74,15 +85,60 @@ def read_image(path: str | Path) -> NDArray[np.uint8]:
         ``(H, W, 3)`` uint8.
 
     Raises:
-        ValueError: The file is missing, damaged, cut short, holds several pictures, or has pixels without a known
-            white level (32 bit integers, floats). The message names the file.
+        ValueError: The file is missing, no regular file, damaged, cut short, larger than :data:`LARGEST_FILE` or
+            :data:`LARGEST_AREA`, holds several pictures, or has pixels without a known white level (32 bit integers,
+            floats). The message names the file.
     """
     try:
-        with Image.open(path) as opened:
+        data = read_regular_file(path)
+    except OSError as error:
+        raise ValueError(_message(path, error)) from error
+    return decode_image(data, str(path))
+
+
+def read_regular_file(path: str | Path) -> bytes:
+    """The content of a regular file; never waits for a pipe or a device that stands at the path.
+
+    Raises:
+        OSError: It cannot be opened or read, is no regular file, or is larger than :data:`LARGEST_FILE`.
+    """
+    number = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    with os.fdopen(number, "rb") as file:
+        found = os.fstat(number)
+        if not stat.S_ISREG(found.st_mode):
+            msg = "it is not a regular file"
+            raise OSError(msg)
+        data = file.read(LARGEST_FILE + 1)
+    if len(data) > LARGEST_FILE:
+        msg = f"the file is larger than {LARGEST_FILE // 2**20} MiB"
+        raise OSError(msg)
+    return data
+
+
+def decode_image(data: bytes, name: str) -> NDArray[np.uint8]:
+    """Decode a picture as :func:`read_image` does.
+
+    Args:
+        data: An encoded picture, such as the content of a PNG file.
+        name: Where it comes from, for messages.
+
+    Returns:
+        ``(H, W, 3)`` uint8.
+
+    Raises:
+        ValueError: As :func:`read_image`.
+
+    Example:
+        >>> data = BytesIO()
+        >>> Image.new("L", (3, 2), 7).save(data, format="PNG")
+        >>> decode_image(data.getvalue(), "camera").shape
+        (2, 3, 3)
+    """
+    try:
+        with Image.open(BytesIO(data)) as opened:
             return _decode(opened)
     except UNREADABLE as error:
-        msg = f"The picture {path} cannot be read ({_reason(error)}): save it again as an 8 or 16 bit PNG."
-        raise ValueError(msg) from error
+        raise ValueError(_message(name, error)) from error
 
 
 def header_size(path: str | Path) -> tuple[int, int]:
@@ -96,12 +152,14 @@ def header_size(path: str | Path) -> tuple[int, int]:
             width, height = opened.size
             sideways = opened.getexif().get(ExifTags.Base.Orientation) in _SIDEWAYS
     except UNREADABLE as error:
-        msg = f"The picture {path} cannot be read ({_reason(error)}): save it again as an 8 or 16 bit PNG."
-        raise ValueError(msg) from error
+        raise ValueError(_message(path, error)) from error
     return (width, height) if sideways else (height, width)
 
 
 def _decode(opened: Image.Image) -> NDArray[np.uint8]:
+    if opened.width * opened.height > LARGEST_AREA:
+        msg = f"it has {opened.width} x {opened.height} pixels, and more than {LARGEST_AREA} are refused"
+        raise ValueError(msg)
     frames = getattr(opened, "n_frames", 1)
     # The further frames of an MPO, the JPEG of many phones, are previews of the first.
     if frames > 1 and opened.format != "MPO":
@@ -118,9 +176,15 @@ def _decode(opened: Image.Image) -> NDArray[np.uint8]:
     return np.array(upright.convert("RGB"), dtype=np.uint8)
 
 
+def _message(name: str | Path, error: BaseException) -> str:
+    return f"The picture {name} cannot be read ({_reason(error)}): save it again as an 8 or 16 bit PNG."
+
+
 def _reason(error: BaseException) -> str:
     if isinstance(error, FileNotFoundError):
         return "there is no such file"
     if isinstance(error, UnidentifiedImageError):
         return "not a known picture format"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
     return str(error).rstrip(".") or type(error).__name__

@@ -1,72 +1,114 @@
-"""Compare the exported detectors with torch on every test picture of a data set, from file to verdict.
+"""Exports of a bank in every format and precision against torch, on the test pictures of a data set.
 
-Reads what ``demo`` or ``federate`` wrote. Prints one JSON line.
+Thresholds and the ranges of int8 come from normal training pictures; the test pictures are only measured on. Prints one
+JSON line.
+
+Example:
+    python benchmarks/openvino_parity.py --root DIR --bank bank.safetensors --step 4
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-from importlib.metadata import version
+import tempfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from circumstances import circumstances
+from sklearn.metrics import roc_auc_score
 
 from anomalib_federated.bank import MemoryBank
 from anomalib_federated.data import AutoVI
-from anomalib_federated.deploy.station import Station, read_image
-from anomalib_federated.models import FederatedPatchcore
-from anomalib_federated.models.post_processor import Thresholds
+from anomalib_federated.deploy.export import ExportSettings, NormalPictures, export_bundle
+from anomalib_federated.deploy.runtimes import Runtime, openvino_runtime, torch_file_runtime
+from anomalib_federated.evaluation.measuring.calibrate import calibrate
+from anomalib_federated.models import FederatedPatchcore, detector_of
+from anomalib_federated.models.detector_graph import OUTPUTS
+
+EXPORTS = {
+    "openvino fp32": {},
+    "openvino fp32, int8 rows": {"rows": "int8"},
+    "openvino fp16": {"precision": "fp16"},
+    "openvino int8": {"precision": "int8"},
+    "onnx fp32 (read by OpenVINO)": {"runtime": "onnx"},
+    "torch fp32": {"runtime": "torch"},
+}
+CALIBRATION = 32
+
+
+def reference(model: FederatedPatchcore, category: str) -> Runtime:
+    """The detector in torch, as it is trained and tested."""
+
+    def run(images: torch.Tensor) -> dict[str, Any]:
+        with torch.inference_mode():
+            found = model(images, category)
+        return {name: getattr(found, name).numpy() for name in OUTPUTS}
+
+    return run
+
+
+def compared(expected: list[dict[str, Any]], runtime: Runtime, pictures: list[torch.Tensor], labels: list[int]) -> dict:
+    """Differences over the pictures, and what they do to the AUROC."""
+    found = [runtime(picture[None]) for picture in pictures]
+    scores, wanted = ([float(each["pred_score"][0]) for each in some] for some in (found, expected))
+    pairs = list(zip(found, expected, strict=True))
+    return {
+        "verdict_flips": sum(bool(a["pred_label"][0]) != bool(b["pred_label"][0]) for a, b in pairs),
+        "max_score_difference": float(np.abs(np.subtract(scores, wanted)).max()),
+        "max_map_difference": max(float(np.abs(a["anomaly_map"] - b["anomaly_map"]).max()) for a, b in pairs),
+        "auroc_change": float(roc_auc_score(labels, scores) - roc_auc_score(labels, wanted)),
+    }
+
+
+def measured(model: FederatedPatchcore, data: AutoVI, category: str, step: int) -> dict[str, Any]:
+    """Results per export of one category."""
+    test, train = data.test_data.of_category(category), data.train_data.of_category(category)
+    items = [test[index] for index in range(0, len(test), step)]
+    pictures, labels = [item.image for item in items], [int(item.gt_label) for item in items]
+    run = reference(model, category)
+    expected = [run(picture[None]) for picture in pictures]
+    normal = [train[index].image for index in range(0, len(train), max(1, len(train) // CALIBRATION))]
+    results = {}
+    for name, settings in EXPORTS.items():
+        with tempfile.TemporaryDirectory() as folder:
+            path = export_bundle(
+                model,
+                Path(folder) / "bundle",
+                settings=ExportSettings(tolerance=1.0, **settings),
+                pictures={category: NormalPictures(compared=normal[:2], calibration=normal)},
+            ).model_path(category)
+            exported = torch_file_runtime(path) if path.suffix == ".pt" else openvino_runtime(path)
+            results[name] = compared(expected, exported, pictures, labels)
+    return {"pictures": len(pictures), "anomalous": sum(labels), "exports": results}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    """Read the command line, and measure."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--root", required=True, help="data folder")
-    parser.add_argument("--method", type=Path, required=True, help="folder of a method: bank.safetensors and openvino/")
-    arguments = parser.parse_args()
-    bank = MemoryBank.load(arguments.method / "bank.safetensors")
-    model = FederatedPatchcore(
-        bank.space.backbone,
-        image_size=bank.space.image_size,
-        keep_aspect_ratio=bank.space.keep_aspect_ratio,
-        frame=bank.space.frame,
-        layer_scales=bank.space.layer_scales,
-        visualizer=False,
-    ).eval()
-    model.bank = bank
-    datamodule = AutoVI(arguments.root, list(bank.categories))
-    datamodule.setup()
-    flips, anomalous, score_difference, map_difference = 0, 0, 0.0, 0.0
+    parser.add_argument("--bank", type=Path, required=True, help="memory bank of its categories")
+    parser.add_argument("--step", type=int, default=1, help="take every so manieth test picture (1)")
+    options = parser.parse_args()
+    bank = MemoryBank.load(options.bank)
+    results = {}
     for category in bank.categories:
-        station = Station(arguments.method / "openvino" / category)
-        thresholds = Thresholds(station.manifest["image_threshold"], station.manifest["pixel_threshold"])
-        model.post_processor.thresholds[category] = thresholds
-        for path in datamodule.test_data.of_category(category).samples["image_path"]:
-            pixels = read_image(Path(path))
-            with torch.inference_mode():
-                expected = model(torch.from_numpy(pixels).permute(2, 0, 1)[None].float() / 255, category)
-            verdict = station.inspect(pixels)
-            flips += verdict.anomalous != bool(expected.pred_label)
-            anomalous += verdict.anomalous
-            score_difference = max(score_difference, abs(verdict.score - float(expected.pred_score)))
-            difference = np.abs(verdict.anomaly_map - expected.anomaly_map[0, 0].numpy()).max()
-            map_difference = max(map_difference, float(difference))
-    print(
-        json.dumps(
-            {
-                "measures": "exported detector against torch, from picture file to verdict, normalised scores",
-                "categories": list(bank.categories),
-                "pictures": len(datamodule.test_data),
-                "anomalous": int(anomalous),
-                "verdict_flips": int(flips),
-                "max_score_difference": score_difference,
-                "max_map_difference": map_difference,
-                "openvino": version("openvino"),
-                "torch": version("torch"),
-            }
-        )
-    )
+        data = AutoVI(options.root, [category])
+        data.setup()
+        model = detector_of(bank.for_category(category))
+        calibrate(model, data.val_data)
+        results[category] = measured(model, data, category, options.step)
+    report = {
+        "measures": "exported detectors on test pictures; scores and maps are normalised to 0 .. 1",
+        "compared_with": "the detector in torch, float32",
+        "rows": len(bank),
+        "step": options.step,
+        "categories": results,
+        **circumstances("anomalib", "openvino", "nncf"),
+    }
+    print(json.dumps(report))
 
 
 if __name__ == "__main__":

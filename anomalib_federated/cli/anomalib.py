@@ -1,7 +1,8 @@
 """``fit | validate | test | train | predict | export``: anomalib's own command line, ``--memory``, and two mends.
 
 anomalib 2.7 parses ``seed_everything`` and never uses it; here it seeds Python, NumPy and torch before anything is
-built. And its OpenVINO export goes by a graph that scores differently (no antialiasing); here ours is written.
+built. And its exports to OpenVINO and ONNX go by a graph that scores differently (another antialiasing, or none); here
+ours is written, into a bundle.
 """
 
 from __future__ import annotations
@@ -17,8 +18,11 @@ from lightning import seed_everything
 
 from anomalib_federated.cli.logs import configure_logs
 from anomalib_federated.cli.memory_option import expand_memory
-from anomalib_federated.deploy.export import export_openvino
+from anomalib_federated.deploy.export import ExportSettings, RuntimeName, export_bundle
 from anomalib_federated.models import FederatedPatchcore
+
+EXPORTED: dict[ExportType, RuntimeName] = {ExportType.OPENVINO: "openvino", ExportType.ONNX: "onnx"}
+"""Exports that are ours."""
 
 
 def run(command: str, arguments: Sequence[str]) -> int:
@@ -29,7 +33,7 @@ def run(command: str, arguments: Sequence[str]) -> int:
 
 
 class FederatedCLI(AnomalibCLI):
-    """anomalib's command line with working seeds and our OpenVINO export."""
+    """anomalib's command line with working seeds and our exports."""
 
     @staticmethod
     def init_parser(**kwargs: Any) -> ArgumentParser:  # noqa: ANN401 - passed through
@@ -55,17 +59,25 @@ class FederatedCLI(AnomalibCLI):
     def _run_subcommand(self) -> None:
         if self.subcommand == "export" and isinstance(self.model, FederatedPatchcore):
             settings = self._prepare_subcommand_kwargs("export")
-            if ExportType(settings["export_type"]) == ExportType.OPENVINO:
-                self._export_openvino(self.model, settings)
+            if (kind := ExportType(settings["export_type"])) in EXPORTED:
+                self._export_bundle(self.model, kind, settings)
                 return
         super()._run_subcommand()
 
-    def _export_openvino(self, model: FederatedPatchcore, settings: dict[str, Any]) -> None:
+    def _export_bundle(self, model: FederatedPatchcore, kind: ExportType, settings: dict[str, Any]) -> None:
         # A setting that changed nothing would be taken for one that did.
-        if ignored := sorted(name for name in ("compression_type", "input_size", "ov_kwargs") if settings.get(name)):
-            msg = f"The OpenVINO export of this detector knows no {', '.join(ignored)}; leave it out."
+        if ignored := sorted(name for name in ("compression_type", "ov_kwargs") if settings.get(name)):
+            msg = (
+                f"The export of this detector knows no {', '.join(ignored)}; leave it out. "
+                "'anomalib-federated export --bank' has other precisions."
+            )
             raise ValueError(msg)
         if settings.get("ckpt_path"):
             model = type(model).load_from_checkpoint(Path(settings["ckpt_path"]))
         root = Path(settings.get("export_root") or self._get(self.config_init, "default_root_dir"))
-        export_openvino(model, root / "weights" / "openvino")
+        size = settings.get("input_size")
+        export_bundle(
+            model,
+            root / "weights" / kind.value,
+            settings=ExportSettings(runtime=EXPORTED[kind], input_size=None if size is None else tuple(size)),
+        )

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from rich.console import Console
 
+from anomalib_federated.cli import inspect
 from anomalib_federated.cli.logs import configure_logs
 from anomalib_federated.cli.results_table import print_results
-from anomalib_federated.deploy import station
 from anomalib_federated.evaluation.experiments.demo import FEDERATIONS, run_demo
 
 SHOWN = ("pipe_clip", "operator")
@@ -36,7 +36,7 @@ def run(command: str, arguments: Sequence[str]) -> int:
     detector = options.output / list(FEDERATIONS)[-1] / "openvino" / category
     picture = sorted((options.output / "data" / category / "test" / defect_type).iterdir())[0]
     inspected = options.output / "inspection"
-    status = station.main(["--model", str(detector), "--input", str(picture), "--output", str(inspected)])
+    status = inspect.run("inspect", ["--model", str(detector), "--input", str(picture), "--overlays", str(inspected)])
     console = Console()
     console.print(f"\nIn {options.output}, after {time.perf_counter() - began:.0f} s:")
     for place, content in {

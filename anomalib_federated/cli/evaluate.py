@@ -19,7 +19,7 @@ from anomalib_federated.evaluation.maps.writer import MapForm
 from anomalib_federated.evaluation.measuring.scoring import MAPS, score_source
 from anomalib_federated.evaluation.measuring.source import Source, source_of_maps, source_of_model
 from anomalib_federated.evaluation.results import METRICS
-from anomalib_federated.models import FederatedPatchcore
+from anomalib_federated.models import FederatedPatchcore, detector_of
 
 SOURCES = ("bank", "ckpt_path", "maps")
 """Options of which exactly one is given."""
@@ -73,20 +73,7 @@ def _model(options: Namespace) -> FederatedPatchcore:
             raise FileNotFoundError(msg)
         loaded: FederatedPatchcore = FederatedPatchcore.load_from_checkpoint(options.ckpt_path)
         return loaded
-    bank = MemoryBank.load(options.bank)
-    model = FederatedPatchcore(
-        bank.space.backbone,
-        bank.space.layers,
-        layer_scales=bank.space.layer_scales,
-        image_size=bank.space.image_size,
-        keep_aspect_ratio=bank.space.keep_aspect_ratio,
-        frame=bank.space.frame,
-        evaluator=False,
-        visualizer=False,
-        **options.model.as_dict(),
-    )
-    model.bank = bank
-    return model
+    return detector_of(MemoryBank.load(options.bank), **options.model.as_dict())
 
 
 def _check(parser: ArgumentParser, options: Namespace) -> None:

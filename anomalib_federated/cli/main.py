@@ -29,8 +29,10 @@ COMMANDS = {
     "test": ("anomalib", "score a model on test pictures"),
     "train": ("anomalib", "fit, then test"),
     "predict": ("anomalib", "run a model on pictures"),
-    "export": ("anomalib", "export a model to OpenVINO, ONNX or torch"),
+    "export": ("export", "write the bundle that a station runs, from a bank; or export a checkpoint"),
     "inspect": ("inspect", "give verdicts on pictures with an exported model (needs no torch)"),
+    "calibrate": ("calibrate", "set the thresholds of a station from its own good pictures (needs no torch)"),
+    "bench": ("bench", "time an exported model on this machine (needs no torch)"),
     "bank": ("bank", "look at memory banks, aggregate them, add images to one, forget a site"),
     "privacy": ("privacy", "plan what a promise costs, audit whether a plugin keeps it"),
     "status": ("status", "tell which sites are in a deployed federation, which are not, and why"),
@@ -54,9 +56,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     # anomalib and timm warn of each other's deprecated names on import; users can mend neither.
     warnings.filterwarnings("ignore", category=FutureWarning)
-    module = import_module(f"anomalib_federated.cli.{COMMANDS[command][0]}")
     try:
+        module = import_module(f"anomalib_federated.cli.{COMMANDS[command][0]}")
         status: int = module.run(command, rest)
+    except ModuleNotFoundError as error:
+        missing = (error.name or "").partition(".")[0]
+        if missing in {"", "anomalib_federated", *sys.stdlib_module_names}:
+            raise
+        sys.stderr.write(
+            f"anomalib-federated {command}: '{missing}' is not installed, which only inspection stations do without; "
+            "run pip install 'anomalib-federated[train]'.\n"
+        )
+        return 1
     except (ValueError, RuntimeError, OSError) as error:
         sys.stderr.write(f"anomalib-federated {command}: {error}\n")
         return 1

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFilter, ImageFont
+from PIL import Image, ImageDraw, ImageFont
 
 from anomalib_federated.deploy.heat import colours, cover
-from anomalib_federated.deploy.verdict import Verdict
+from anomalib_federated.deploy.verdict import THRESHOLD, Verdict
 
 _GOOD = (22, 122, 66)
 _ANOMALOUS = (186, 24, 38)
@@ -33,28 +35,56 @@ def overlay(image: NDArray[np.uint8], verdict: Verdict) -> Image.Image:
     picture = Image.fromarray(image).convert("RGB")
     factor = max(1, -(-_SMALLEST_SIDE // max(picture.size)))
     picture = picture.resize((picture.width * factor, picture.height * factor), Image.Resampling.NEAREST)
-    painted = _paint_heat(picture, verdict.anomaly_map)
+    painted = _paint_heat(picture, _around_half(verdict.anomaly_map, verdict.pixel_threshold))
     _paint_contour(painted, verdict.mask)
     return _frame(painted, verdict)
 
 
+def _around_half(anomaly_map: NDArray[np.float32], threshold: float) -> NDArray[np.float32]:
+    """The map normalised by another threshold, which lands on 0.5 as the colours want it."""
+    if threshold == THRESHOLD:
+        return anomaly_map
+    value = np.clip(anomaly_map, 0, 1)
+    above, below = value * (1 - threshold), (1 - value) * threshold
+    renewed: NDArray[np.float32] = (above / (above + below)).astype(np.float32)
+    return renewed
+
+
 def _paint_heat(picture: Image.Image, anomaly_map: NDArray[np.float32]) -> Image.Image:
     heat = Image.fromarray(anomaly_map.astype(np.float32)).resize(picture.size, Image.Resampling.BILINEAR)
-    score = np.clip(np.asarray(heat), 0, 1)
-    alpha = cover(score)[:, :, None]
-    mixed = (1 - alpha) * np.asarray(picture, dtype=np.float32) + alpha * colours(score)
-    return Image.fromarray(np.rint(mixed).astype(np.uint8))
+    kept, added = _tints()
+    level = np.rint(np.clip(np.asarray(heat), 0, 1) * np.float32(len(kept) - 1)).astype(np.uint16)
+    mixed = kept[level][:, :, None] * np.asarray(picture) + added[level]
+    return Image.fromarray(np.rint(mixed, out=mixed).astype(np.uint8))
+
+
+@lru_cache
+def _tints() -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Per level of the map, how much of the picture is kept, and the colour that is added to it."""
+    level = np.linspace(0, 1, 4096, dtype=np.float32)[None]
+    share = cover(level)[:, :, None]
+    return (1 - share[0, :, 0]).astype(np.float32), (share * colours(level))[0].astype(np.float32)
 
 
 def _paint_contour(picture: Image.Image, mask: NDArray[np.bool_]) -> None:
     width = max(1, round(max(picture.size) / 400))
-    area = Image.fromarray(mask.astype(np.uint8) * 255).resize(picture.size, Image.Resampling.NEAREST)
-    outer = area.filter(ImageFilter.MaxFilter(2 * width + 1))
-    outline = np.asarray(outer) > np.asarray(area)
-    halo = np.asarray(outer.filter(ImageFilter.MaxFilter(2 * width + 1))) > np.asarray(area)
+    enlarged = Image.fromarray(mask.astype(np.uint8) * 255).resize(picture.size, Image.Resampling.NEAREST)
+    area = np.asarray(enlarged) > 0
+    outer = _grow(area, width)
     # A dark line round the white one keeps the contour visible on bright parts.
-    picture.paste((20, 20, 20), mask=Image.fromarray(halo.astype(np.uint8) * 255))
-    picture.paste((255, 255, 255), mask=Image.fromarray(outline.astype(np.uint8) * 255))
+    picture.paste((20, 20, 20), mask=Image.fromarray((_grow(outer, width) & ~area).astype(np.uint8) * 255))
+    picture.paste((255, 255, 255), mask=Image.fromarray((outer & ~area).astype(np.uint8) * 255))
+
+
+def _grow(area: NDArray[np.bool_], width: int) -> NDArray[np.bool_]:
+    """The area and all within ``width`` pixels of it, diagonals included."""
+    for _ in ("rows", "columns"):
+        wider = area.copy()
+        for step in range(1, min(width, len(area) - 1) + 1):
+            wider[step:] |= area[:-step]
+            wider[:-step] |= area[step:]
+        area = wider.T
+    return area
 
 
 def _frame(picture: Image.Image, verdict: Verdict) -> Image.Image:

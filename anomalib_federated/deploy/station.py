@@ -4,7 +4,7 @@ Needs the standard library, numpy, Pillow and OpenVINO, nothing of the training 
 bank and the thresholds are inside the model.
 
 Example:
-    >>> station = Station("exported/pipe_clip")  # doctest: +SKIP
+    >>> station = Station("exported", category="pipe_clip")  # doctest: +SKIP
     >>> verdict = station.inspect(read_image("part.png"))  # doctest: +SKIP
     >>> verdict.word, round(verdict.score, 3)  # doctest: +SKIP
     ('good', 0.312)
@@ -12,63 +12,83 @@ Example:
 
 from __future__ import annotations
 
-import argparse
-import json
 import math
-import statistics
-import sys
 import time
-from collections import Counter
-from collections.abc import Mapping, Sequence
-from io import BytesIO
+from collections.abc import Mapping
+from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
-from typing import Any, TextIO
+from queue import SimpleQueue
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import openvino as ov
 from numpy.typing import NDArray
-from PIL import Image
 
+from anomalib_federated.deploy.bundle import is_bundle, read_bundle
+from anomalib_federated.deploy.calibration import Calibration
 from anomalib_federated.deploy.exported_model import find_model, last_line, read_model
 from anomalib_federated.deploy.overlay import overlay
-from anomalib_federated.deploy.verdict import Verdict
-from anomalib_federated.files import write_file
-from anomalib_federated.pictures import find_pictures, read_image
+from anomalib_federated.deploy.verdict import THRESHOLD, Verdict
+from anomalib_federated.pictures import read_image
 
-__all__ = ["Station", "Verdict", "main", "overlay", "read_image"]
+__all__ = ["Mode", "Station", "Verdict", "overlay", "read_image"]
 
-THRESHOLD = 0.5
-"""The graph normalises every score so that this value divides good from anomalous."""
+Mode: TypeAlias = Literal["latency", "throughput"]
+"""Whether one picture is to be judged as soon as possible, or as many as possible in a time."""
 
 
 class Station:
-    """Judges pictures with one exported model.
+    """Judges pictures with one exported model. Several threads may call it.
 
     Args:
-        model: Path of a ``model.xml``, or of the folder that holds it.
+        model: Path of a bundle, of a ``model.xml``, or of the folder that holds it.
+        category: Which of several categories; may be left out where there is one.
+        calibration: Thresholds of this station; those of the export if there is none.
+        mode: ``latency`` gives all threads to one picture, ``throughput`` judges several at once.
         device: OpenVINO device, such as ``CPU`` or ``GPU``.
-        threads: Threads of one inference; None leaves the choice to OpenVINO.
+        threads: Threads of all inferences together; None leaves the choice to OpenVINO.
 
     Attributes:
         category: What the model was trained to inspect.
         manifest: What the exporter wrote down about the model.
+        version: Tells exports apart: that of the bundle, or the first 12 digits of the sha256 of both model files.
+        streams: How many pictures are judged at once; further callers wait.
+        threshold: A picture that scores above is anomalous.
+        pixel_threshold: A pixel of the anomaly map above belongs to a defect.
+        calibrated: Whether the thresholds are those of a calibration.
 
     Raises:
         FileNotFoundError: There is no model at the path.
-        ValueError: The model was not exported by this package, is damaged, does not fit the device, or the folder holds
-            the models of several categories.
+        ValueError: The model was not exported by this package, is damaged, does not fit the device or the calibration,
+            or the folder holds the models of several categories and none was named.
     """
 
-    def __init__(self, model: str | Path, *, device: str = "CPU", threads: int | None = None) -> None:
+    def __init__(
+        self,
+        model: str | Path,
+        *,
+        category: str | None = None,
+        calibration: Calibration | None = None,
+        mode: Mode = "latency",
+        device: str = "CPU",
+        threads: int | None = None,
+    ) -> None:
         if threads is not None and threads < 1:
             msg = f"threads is {threads}: give a whole number of at least 1, or leave it out."
             raise ValueError(msg)
-        path = find_model(Path(model))
+        path, version = _find(Path(model), category)
         core = ov.Core()
         graph, manifest = read_model(core, path)
         self.manifest: Mapping[str, Any] = manifest
         self.category: str = manifest["category"]
-        options: dict[str, str | int] = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
+        self.version = version or _version(path)
+        if calibration is not None:
+            self._check(calibration)
+        self.calibrated = calibration is not None
+        self.threshold = THRESHOLD if calibration is None else calibration.threshold
+        self.pixel_threshold = THRESHOLD if calibration is None else calibration.pixel_threshold
+        options: dict[str, str | int] = {"PERFORMANCE_HINT": mode.upper(), "INFERENCE_PRECISION_HINT": "f32"}
         if threads is not None:
             options["INFERENCE_NUM_THREADS"] = threads
         try:
@@ -77,7 +97,16 @@ class Station:
             devices = ", ".join(core.available_devices)
             msg = f"The model {path} does not compile for device {device!r} ({last_line(error)}): there is {devices}."
             raise ValueError(msg) from error
-        self._request = self._compiled.create_infer_request()
+        several = mode == "throughput"
+        self.streams = int(self._compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS")) if several else 1
+        self._requests: SimpleQueue[ov.InferRequest] = SimpleQueue()
+        for _ in range(self.streams):
+            self._requests.put(self._compiled.create_infer_request())
+
+    @property
+    def threads(self) -> int:
+        """Threads of all inferences together, as OpenVINO has decided."""
+        return int(self._compiled.get_property("INFERENCE_NUM_THREADS"))
 
     def inspect(self, image: NDArray[np.uint8]) -> Verdict:
         """Judge one picture.
@@ -95,32 +124,100 @@ class Station:
             RuntimeError: The model failed, or answered something that is not a finite number: never take it for a pass.
         """
         started = time.perf_counter()
-        outputs = self._request.infer({"input": _to_input(image)})
+        verdict = self.judge(prepare(image))
+        return replace(verdict, milliseconds=1000 * (time.perf_counter() - started))
+
+    def judge(self, prepared: NDArray[np.float32]) -> Verdict:
+        """Judge a picture that :func:`prepare` has made ready.
+
+        Args:
+            prepared: ``(1, 3, H, W)`` float32 in 0 .. 1.
+
+        Raises:
+            RuntimeError: As :meth:`inspect`.
+        """
+        started = time.perf_counter()
+        request = self._requests.get()
+        try:
+            outputs = request.infer({"input": prepared})
+        finally:
+            self._requests.put(request)
         score = float(_answer(outputs, "pred_score", dims=1)[0])
         anomaly_map = _answer(outputs, "anomaly_map", dims=4)[0, 0].astype(np.float32)
         mask = _answer(outputs, "pred_mask", dims=4)[0, 0].astype(np.bool_)
+        anomalous = bool(_answer(outputs, "pred_label", dims=1)[0])
         if not (math.isfinite(score) and np.isfinite(anomaly_map).all()):
             msg = f"The model answered a score (here {score}) or a map that is not finite: export the model again."
             raise RuntimeError(msg)
+        if self.calibrated:
+            mask, anomalous = anomaly_map > self.pixel_threshold, score > self.threshold
         return Verdict(
             category=self.category,
             score=score,
-            threshold=THRESHOLD,
-            anomalous=bool(_answer(outputs, "pred_label", dims=1)[0]),
+            threshold=self.threshold,
+            anomalous=anomalous,
             anomaly_map=anomaly_map,
             mask=mask,
             milliseconds=1000 * (time.perf_counter() - started),
+            pixel_threshold=self.pixel_threshold,
         )
 
+    def _check(self, calibration: Calibration) -> None:
+        for name, theirs, ours in (
+            ("category", calibration.category, self.category),
+            ("model version", calibration.model_version, self.version),
+        ):
+            if theirs != ours:
+                msg = f"The calibration is of {name} {theirs!r}, the model of {ours!r}: calibrate the station again."
+                raise ValueError(msg)
 
-def _to_input(image: NDArray[np.uint8]) -> NDArray[np.float32]:
+
+def prepare(image: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Bring a picture into the form of the model's input.
+
+    Args:
+        image: ``(H, W, 3)`` uint8 RGB, or ``(H, W)`` uint8 gray, of any size.
+
+    Returns:
+        ``(1, 3, H, W)`` float32 in 0 .. 1.
+
+    Raises:
+        ValueError: The picture has another type or shape.
+
+    Example:
+        >>> prepare(np.full((4, 6), 255, np.uint8)).shape
+        (1, 3, 4, 6)
+    """
     fits = isinstance(image, np.ndarray) and image.dtype == np.uint8 and image.size > 0
     if not fits or not (image.ndim == 2 or (image.ndim == 3 and image.shape[2] == 3)):
         found = f"{image.dtype} of shape {image.shape}" if isinstance(image, np.ndarray) else type(image).__name__
         msg = f"The picture is {found}: the station takes uint8 of shape (H, W, 3) in RGB or (H, W) in gray."
         raise ValueError(msg)
     colour = np.repeat(image[:, :, None], 3, axis=2) if image.ndim == 2 else image
-    return np.ascontiguousarray(colour.transpose(2, 0, 1)[None], dtype=np.float32) / np.float32(255)
+    prepared = np.ascontiguousarray(colour.transpose(2, 0, 1)[None], dtype=np.float32)
+    prepared /= np.float32(255)
+    return prepared
+
+
+def _find(model: Path, category: str | None) -> tuple[Path, str | None]:
+    """The ``model.xml``, and the version if it is in a bundle."""
+    if not is_bundle(model):
+        return find_model(model if category is None else model / category), None
+    bundle = read_bundle(model)
+    path = bundle.model_path(category)
+    if path.suffix != ".xml":
+        msg = f"The bundle {model} is for {bundle.manifest['runtime']}, the station runs OpenVINO: export it for that."
+        raise ValueError(msg)
+    return path, bundle.version
+
+
+def _version(path: Path) -> str:
+    digest = sha256()
+    for part in (path, path.with_suffix(".bin")):
+        with part.open("rb") as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
+    return digest.hexdigest()[:12]
 
 
 def _answer(outputs: Mapping[str, NDArray[Any]], name: str, *, dims: int) -> NDArray[Any]:
@@ -130,121 +227,3 @@ def _answer(outputs: Mapping[str, NDArray[Any]], name: str, *, dims: int) -> NDA
         msg = f"The model answered {name} with shape {found.shape} for one picture: export it again."
         raise RuntimeError(msg)
     return found
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Inspect pictures from the command line.
-
-    Args:
-        argv: Arguments without the program name; None takes those of the process.
-
-    Returns:
-        Exit status: 0 when every picture got a verdict, 2 when one did not or nothing could be inspected.
-    """
-    options = _parser().parse_args(argv)
-    try:
-        return _inspect_all(options)
-    except (OSError, ValueError) as error:
-        _say(f"error: {error}", sys.stderr)
-        return 2
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="anomalib-federated inspect", description="Judge pictures with an exported model, on a CPU, without torch."
-    )
-    parser.add_argument(
-        "--model", type=Path, required=True, metavar="DIR", help="exported model: its folder or model.xml"
-    )
-    parser.add_argument("--input", type=Path, required=True, metavar="PATH", help="a picture, or a folder of them")
-    parser.add_argument("--output", type=Path, default=Path("inspection"), metavar="DIR", help="receives the overlays")
-    parser.add_argument("--no-overlay", action="store_true", help="draw nothing, only print")
-    parser.add_argument("--json", action="store_true", help="print one JSON object per picture, the summary on stderr")
-    parser.add_argument("--device", default="CPU", help="OpenVINO device (default: CPU)")
-    parser.add_argument("--threads", type=int, metavar="N", help="threads of one inference (default: OpenVINO decides)")
-    return parser
-
-
-def _inspect_all(options: argparse.Namespace) -> int:
-    pictures = find_pictures(options.input, skip=options.output)
-    targets = {} if options.no_overlay else _targets(pictures, options.input, options.output)
-    station = Station(options.model, device=options.device, threads=options.threads)
-    verdicts: list[Verdict] = []
-    for path in pictures:
-        try:
-            image, verdict = _inspect_file(station, path)
-        except ValueError as error:
-            _say(_error_line(path, error, as_json=options.json))
-            continue
-        target = targets.get(path)
-        if target is not None:
-            _write_png(overlay(image, verdict), target)
-        verdicts.append(verdict)
-        _say(_verdict_line(path, verdict, target, as_json=options.json))
-    errors = len(pictures) - len(verdicts)
-    anomalous = sum(verdict.anomalous for verdict in verdicts)
-    median = f"{statistics.median(verdict.milliseconds for verdict in verdicts):.1f} ms" if verdicts else "none"
-    summary = f"{len(verdicts)} inspected, {anomalous} anomalous, {errors} unreadable, median {median}"
-    _say(summary, sys.stderr if options.json else sys.stdout)
-    return 2 if errors else 0
-
-
-def _inspect_file(station: Station, path: Path) -> tuple[NDArray[np.uint8], Verdict]:
-    image = read_image(path)
-    try:
-        return image, station.inspect(image)
-    except RuntimeError as error:
-        msg = f"The picture {path} got no verdict: {last_line(error)}."
-        raise ValueError(msg) from error
-
-
-def _targets(pictures: Sequence[Path], source: Path, output: Path) -> dict[Path, Path]:
-    """Where each overlay goes; pictures that differ only in their suffix keep it, as in ``a.jpg.png``."""
-    root = source if source.is_dir() else source.parent
-    if root.resolve().is_relative_to(output.resolve()):
-        msg = f"The overlays would be written among the pictures in {root}: give another folder as --output."
-        raise ValueError(msg)
-    plain = {path: output / path.relative_to(root).with_suffix(".png") for path in pictures}
-    shared = Counter(plain.values())
-    return {
-        path: target if shared[target] == 1 else target.with_name(f"{path.name}.png") for path, target in plain.items()
-    }
-
-
-def _write_png(picture: Image.Image, target: Path) -> None:
-    data = BytesIO()
-    picture.save(data, format="PNG")
-    write_file(target, data.getvalue())
-
-
-def _verdict_line(path: Path, verdict: Verdict, target: Path | None, *, as_json: bool) -> str:
-    if as_json:
-        return json.dumps(
-            {
-                "path": str(path),
-                "verdict": verdict.word.lower(),
-                "category": verdict.category,
-                "score": verdict.score,
-                "threshold": verdict.threshold,
-                "milliseconds": round(verdict.milliseconds, 3),
-                "overlay": None if target is None else str(target),
-            }
-        )
-    numbers = f"score {verdict.score:6.3f}  threshold {verdict.threshold:.3f}  {verdict.milliseconds:7.1f} ms"
-    return f"{verdict.word:<9}  {numbers}  {path}" + ("" if target is None else f"  -> {target}")
-
-
-def _error_line(path: Path, error: ValueError, *, as_json: bool) -> str:
-    if as_json:
-        return json.dumps({"path": str(path), "verdict": "error", "error": str(error)})
-    return f"{'ERROR':<9}  {error}"
-
-
-def _say(line: str, stream: TextIO | None = None) -> None:
-    # A line break or an escape code in a file name must not forge a line of its own.
-    shown = "".join(char if char.isprintable() else ascii(char)[1:-1] for char in line)
-    (sys.stdout if stream is None else stream).write(f"{shown}\n")
-
-
-if __name__ == "__main__":
-    sys.exit(main())

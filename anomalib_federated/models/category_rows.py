@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from anomalib_federated.bank import MemoryBank
+from anomalib_federated.models.two_stage_search import FEWEST_ROWS, RowSketch
 
 
 class CategoryRows(NamedTuple):
@@ -19,6 +21,7 @@ class CategoryRows(NamedTuple):
         projection: Shape ``(d, k)``; ``None`` leaves features as they are, so ``k`` is ``d``.
         places: Where each row counts, shape ``(m, 2)``, see :class:`anomalib_federated.bank.MemoryBank`; ``None`` means
             everywhere.
+        sketch: Few digits of the rows, by which a graph searches; ``None`` compares all rows.
 
     Example:
         >>> from anomalib_federated.testing import example_bank
@@ -33,6 +36,7 @@ class CategoryRows(NamedTuple):
     centre: Tensor
     projection: Tensor | None = None
     places: Tensor | None = None
+    sketch: RowSketch | None = None
 
     @classmethod
     def of(cls, bank: MemoryBank) -> CategoryRows:
@@ -55,11 +59,25 @@ class CategoryRows(NamedTuple):
         centred = features - self.centre
         return centred if self.projection is None else centred @ self.projection
 
+    def sketched(self) -> CategoryRows:
+        """The same with a sketch, if there are so many rows without places that it saves time."""
+        if self.places is not None or len(self.rows) < FEWEST_ROWS:
+            return self
+        return self._replace(sketch=RowSketch.of(self.rows))
+
     @property
     def tensors(self) -> dict[str, Tensor]:
-        """Those that there are, by name; ``CategoryRows(**rows.tensors)`` is the same again."""
-        return {name: tensor for name, tensor in self._asdict().items() if tensor is not None}
+        """Those that there are, by name."""
+        own = {name: tensor for name, tensor in self._asdict().items() if isinstance(tensor, Tensor)}
+        return own if self.sketch is None else own | self.sketch._asdict()
+
+    @classmethod
+    def from_tensors(cls, tensors: Mapping[str, Tensor]) -> CategoryRows:
+        """What has these :attr:`tensors`."""
+        own = {name: tensor for name, tensor in tensors.items() if name in cls._fields}
+        sketch = {name: tensor for name, tensor in tensors.items() if name in RowSketch._fields}
+        return cls(**own, sketch=RowSketch(**sketch) if sketch else None)
 
     def to(self, device: torch.device) -> CategoryRows:
         """The same on a device."""
-        return CategoryRows(**{name: tensor.to(device) for name, tensor in self.tensors.items()})
+        return self.from_tensors({name: tensor.to(device) for name, tensor in self.tensors.items()})

@@ -20,7 +20,7 @@ class DetectorGraph(nn.Module):
 
     Args:
         model: The detector.
-        fields: Names of those fields of :class:`CategoryRows` that the category's rows have.
+        fields: Names of the tensors that the category's :class:`CategoryRows` have.
     """
 
     def __init__(self, model: FederatedPatchcore, fields: Sequence[str]) -> None:
@@ -45,7 +45,7 @@ class DetectorGraph(nn.Module):
             ``(batch, 1, height, width)`` at the network's resolution, and which of their pixels are anomalous.
         """
         *tensors, image_threshold, pixel_threshold = constants
-        rows = CategoryRows(**dict(zip(self.fields, tensors, strict=True)))
+        rows = CategoryRows.from_tensors(dict(zip(self.fields, tensors, strict=True)))
         prepared = self.transform(images)
         placement = self.extractor.place(prepared)
         embedding, affine = self.extractor(prepared, placement), placement and placement.affine

@@ -14,6 +14,7 @@ from anomalib_federated.models.image_score import ImageScore
 from anomalib_federated.models.nearest_rows import nearest_rows, nearest_rows_in_place, several_nearest_rows
 from anomalib_federated.models.part_frame import to_picture
 from anomalib_federated.models.patch_features import patch_rows
+from anomalib_federated.models.two_stage_search import nearest_in_two_stages
 
 MAP_SIGMA = 4
 """Smoothing of the anomaly map in pixels, as in Roth et al. 2022."""
@@ -32,7 +33,8 @@ class PatchScorer(nn.Module):
     def __init__(self, image_score: ImageScore) -> None:
         super().__init__()
         self.image_score = image_score
-        self.smooth = GaussianBlur2d(sigma=(MAP_SIGMA, MAP_SIGMA), channels=1)
+        # Smoothing down and then across is the same as at once, in 2 x 33 instead of 33 x 33 products a pixel.
+        self.smooth = nn.Sequential(*(_blur_along(axis) for axis in range(2)))
 
     def forward(
         self, embedding: Tensor, bank: CategoryRows, image_size: torch.Size, affine: Tensor | None = None
@@ -55,11 +57,13 @@ class PatchScorer(nn.Module):
         """
         batch, _, height, width = embedding.shape
         queries = bank.compared(patch_rows(embedding))
-        if bank.places is None:
-            distances, owners = nearest_rows(queries, bank.rows)
-        else:
+        if bank.places is not None:
             self._check_rule()
             distances, owners = nearest_rows_in_place(queries, bank.rows, bank.places, (height, width))
+        elif bank.sketch is not None:
+            distances, owners = nearest_in_two_stages(queries.reshape(batch, height, width, -1), bank.rows, bank.sketch)
+        else:
+            distances, owners = nearest_rows(queries, bank.rows)
         grid = distances.reshape(batch, 1, height, width)
         scores = self.image_score(
             grid,
@@ -68,8 +72,24 @@ class PatchScorer(nn.Module):
             bank.rows,
             partial(several_nearest_rows, rows=bank.rows),
         )
-        anomaly_map = interpolate(grid, size=image_size) if affine is None else to_picture(grid, affine, image_size)
-        return scores, self.smooth(anomaly_map)
+        if affine is None:
+            return scores, self._enlarged(grid, image_size)
+        return scores, self.smooth(to_picture(grid, affine, image_size))
+
+    def _enlarged(self, grid: Tensor, size: torch.Size) -> Tensor:
+        """The grid in the picture's size, smoothed.
+
+        Both steps treat rows and columns alike and apart, so that each axis is one small matrix, made by doing both to
+        the axis's unit vectors; two products with these are much faster than smoothing the large map.
+        """
+        down, across = (self._along(side, size[axis], grid) for axis, side in enumerate(grid.shape[2:]))
+        return down @ grid @ across.transpose(2, 3)
+
+    def _along(self, cells: int, pixels: int, like: Tensor) -> Tensor:
+        """What each pixel of an axis takes from each cell, shape ``(1, 1, pixels, cells)``."""
+        cell = torch.eye(cells, device=like.device)[None, None]
+        smoothed: Tensor = self.smooth[0](interpolate(cell, size=(pixels, cells)))
+        return smoothed
 
     def _check_rule(self) -> None:
         if self.image_score.rule == "reweighted":
@@ -78,3 +98,11 @@ class PatchScorer(nn.Module):
                 "other places; choose max, smoothed_max or top_fraction."
             )
             raise ValueError(msg)
+
+
+def _blur_along(axis: int) -> nn.Module:
+    size = 2 * 4 * MAP_SIGMA + 1  # as much of the Gaussian as anomalib takes
+    blur: nn.Module = GaussianBlur2d(
+        sigma=(MAP_SIGMA, MAP_SIGMA), channels=1, kernel_size=(size, 1) if axis == 0 else (1, size)
+    )
+    return blur

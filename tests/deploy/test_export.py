@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,8 @@ from anomalib.deploy import OpenVINOInferencer
 from anomalib_federated.bank import MemoryBank
 from anomalib_federated.data import AutoVI
 from anomalib_federated.deploy import export
-from anomalib_federated.deploy.export import ExportError, export_openvino
+from anomalib_federated.deploy.bundle import read_bundle
+from anomalib_federated.deploy.export import ExportError, export_bundle
 from anomalib_federated.deploy.station import Station, read_image
 from anomalib_federated.evaluation.experiments.training import train_centralised
 from anomalib_federated.evaluation.measuring.calibrate import calibrate
@@ -43,8 +45,7 @@ def model(datamodule: AutoVI) -> FederatedPatchcore:
 @pytest.fixture(scope="module")
 def exported(model: FederatedPatchcore, tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("openvino")
-    export_openvino(model, root)
-    return root
+    return export_bundle(model, root / "bundle").root
 
 
 def test_the_station_gives_torchs_verdict_on_every_test_picture(
@@ -78,7 +79,7 @@ def test_every_option_exports_for_any_batch_and_size(
     datamodule: AutoVI, tmp_path: Path, settings: dict[str, object]
 ) -> None:
     model = trained(datamodule, **settings)
-    export_openvino(model, tmp_path)
+    export_bundle(model, tmp_path)
     # Left alone, OpenVINO computes in bfloat16 where the processor can, and scores shift in the third digit.
     settings = {"INFERENCE_PRECISION_HINT": "f32"}
     compiled = ov.Core().compile_model(tmp_path / "tank_screw" / "model.xml", "CPU", settings)
@@ -95,7 +96,7 @@ def test_every_option_exports_for_any_batch_and_size(
 
 def test_parts_are_turned_in_the_graph_as_in_torch(datamodule: AutoVI, tmp_path: Path) -> None:
     model = trained(datamodule, frame="part", image_size=(64, 128))
-    export_openvino(model, tmp_path)
+    export_bundle(model, tmp_path)
     settings = {"INFERENCE_PRECISION_HINT": "f32"}
     compiled = ov.Core().compile_model(tmp_path / "tank_screw" / "model.xml", "CPU", settings)
     for batch, height, width in ((1, 160, 210), (3, 240, 200)):
@@ -133,13 +134,22 @@ def test_the_manifest_says_what_was_exported(exported: Path, model: FederatedPat
     assert manifest["bank_rows"] == 100
     assert manifest["image_threshold"] == model.post_processor.thresholds["tank_screw"].image
     assert manifest["parity"]["verdict_flips"] == 0
+    bundle = read_bundle(exported)
+    assert bundle.categories == model.bank.categories
+    assert bundle.manifest["bank"]["digest"] == model.bank.digest
+    assert bundle.manifest["backbone"] == {"name": model.space.backbone, "digest": model.space.weights}
+    entry = bundle.manifest["categories"]["tank_screw"]
+    assert entry["image_threshold"] == manifest["image_threshold"]
+    (held,) = (item for item in model.bank.contributions if item.category == "tank_screw")
+    told = {"site": held.site, "pictures": held.images, "patches": held.patches, "rows": held.rows}
+    assert entry["contributions"] == [told]
 
 
 def test_a_model_without_threshold_is_refused(datamodule: AutoVI, tmp_path: Path) -> None:
     model = FederatedPatchcore(budget=10, visualizer=False)
     model.bank = train_centralised(model, datamodule)
     with pytest.raises(ExportError, match="no threshold for pipe_staple, tank_screw"):
-        export_openvino(model, tmp_path)
+        export_bundle(model, tmp_path)
     assert not list(tmp_path.iterdir())
 
 
@@ -147,21 +157,25 @@ def test_an_export_that_differs_from_torch_is_refused_and_leaves_the_old_one(
     model: FederatedPatchcore, exported: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = (exported / "pipe_staple" / "model.bin").read_bytes()
-    fill_in = export._fill_in
+    fill_in = export.filled_in
     monkeypatch.setattr(
-        export, "_fill_in", lambda template, constants: fill_in(template, [constants[0] * 1.1, *constants[1:]])
+        export,
+        "filled_in",
+        lambda template, constants, **size: fill_in(template, [constants[0] * 1.1, *constants[1:]], **size),
     )
     with pytest.raises(ExportError, match=r"pipe_staple.*differs from torch"):
-        export_openvino(model, exported)
+        export_bundle(model, exported)
     assert (exported / "pipe_staple" / "model.bin").read_bytes() == before
-    assert sorted(folder.name for folder in exported.iterdir()) == ["pipe_staple", "tank_screw"]
+    assert sorted(folder.name for folder in exported.iterdir()) == ["manifest.json", "pipe_staple", "tank_screw"]
+    assert [path.name for path in exported.parent.iterdir()] == ["bundle"]
 
 
-def test_exporting_again_replaces(model: FederatedPatchcore, tmp_path: Path) -> None:
-    (tmp_path / "tank_screw").mkdir()
-    (tmp_path / "tank_screw" / "stale.txt").write_text("old")
-    export_openvino(model, tmp_path)
-    assert sorted(path.name for path in (tmp_path / "tank_screw").iterdir()) == ["model.bin", "model.xml"]
+def test_exporting_again_replaces(model: FederatedPatchcore, exported: Path, tmp_path: Path) -> None:
+    shutil.copytree(exported, tmp_path / "bundle")
+    (tmp_path / "bundle" / "tank_screw" / "stale.txt").write_text("old")
+    export_bundle(model, tmp_path / "bundle")
+    assert sorted(path.name for path in (tmp_path / "bundle" / "tank_screw").iterdir()) == ["model.bin", "model.xml"]
+    assert [path.name for path in tmp_path.iterdir()] == ["bundle"]
 
 
 def test_onnx_gives_torchs_scores_for_any_batch(datamodule: AutoVI, tmp_path: Path) -> None:
@@ -185,5 +199,5 @@ def test_categories_with_fewer_rows_than_neighbours(datamodule: AutoVI, tmp_path
     parts = [model.bank.for_category(name) for name in model.bank.categories]
     model.bank = MemoryBank.merge(part.select(torch.arange(n)) for part, n in zip(parts, rows, strict=True))
     calibrate(model, datamodule.val_data)
-    parities = export_openvino(model, tmp_path)
-    assert max(parity.max_score_difference for parity in parities.values()) < 1e-4
+    bundle = export_bundle(model, tmp_path)
+    assert max(entry["parity"]["largest"] for entry in bundle.manifest["categories"].values()) < 1e-4

@@ -13,7 +13,7 @@ import torch
 
 from anomalib_federated.bank import MemoryBank, describe
 from anomalib_federated.bank.learnt_bank import bank_of_learnt
-from anomalib_federated.deploy.export import export_openvino
+from anomalib_federated.deploy.export import NormalPictures, export_bundle
 from anomalib_federated.deploy.station import Station
 from anomalib_federated.models import FederatedPatchcore
 from anomalib_federated.models.post_processor import Thresholds
@@ -78,9 +78,8 @@ def model() -> FederatedPatchcore:
 @pytest.fixture(scope="module")
 def exported(model: FederatedPatchcore, tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("openvino")
-    few = {category: [pictures(1, 65, 80)[0]] for category in model.bank.categories}
-    assert set(export_openvino(model, root, images=few)) == set(model.bank.categories)
-    return root
+    few = {category: NormalPictures(compared=[pictures(1, 65, 80)[0]]) for category in model.bank.categories}
+    return export_bundle(model, root, pictures=few).root
 
 
 def check_equal(model: FederatedPatchcore, path: Path, category: str, sizes: Sequence[tuple[int, int, int]]) -> None:
@@ -123,5 +122,5 @@ def test_a_rule_that_such_rows_do_not_allow_is_refused(tmp_path: Path) -> None:
     model = ready(image_size=(64, 64))
     model.scorer.image_score.rule = "reweighted"
     with pytest.raises(ValueError, match="image score 'reweighted'"):
-        export_openvino(model, tmp_path)
+        export_bundle(model, tmp_path)
     assert not list(tmp_path.iterdir())

@@ -291,14 +291,14 @@ def test_operating_points_tell_where_validation_images_are_too_few() -> None:
         return OperatingPoint(tnr=tnr, threshold=1.0, tpr=tpr, test_tnr=0.875, validation_images=images)
 
     results = [
-        result("a", "nut", 0.5, points=[point(0.95, 20, 0.5), point(0.99, 99, None)]),
-        result("a", "nut", 0.5, seed=1, points=[point(0.95, 30, 0.75), point(0.99, 99, 0.5)]),
+        result("a", "nut", 0.5, points=[point(0.95, 19, 0.5), point(0.99, 98, None)]),
+        result("a", "nut", 0.5, seed=1, points=[point(0.95, 30, 0.75), point(0.99, 98, 0.5)]),
     ]
     ((method, rows),) = point_rows(cells_of(results), ["a"], "nut")
     assert method == "a"
     assert [(row.wished, row.tpr, row.test_tnr, row.validation_images, row.coarse) for row in rows] == [
-        ("99 %", "not defined", "87.5 %", "99", True),  # one of 100 may lie above: 99 images have no such one
-        ("95 %", "62.5 %", "87.5 %", "20 to 30", False),  # one of 20
+        ("99 %", "not defined", "87.5 %", "98", True),  # the next alarms with a chance of 1 / 99, which is above 1 %
+        ("95 %", "62.5 %", "87.5 %", "19 to 30", False),  # 1 / 20
     ]
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import math
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,8 +14,10 @@ from anomalib.data import ImageBatch, InferenceBatch
 from anomalib.post_processing import PostProcessor
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from scipy.stats import beta
 
 from anomalib_federated.data.batch import InspectionBatch
+from anomalib_federated.false_alarms import FalseAlarms
 from anomalib_federated.models.post_processor import (
     ROUNDING_MARGIN,
     NormalQuantilePostProcessor,
@@ -65,14 +69,15 @@ def calibrated(*batches: ImageBatch, rate: float = 0.05) -> NormalQuantilePostPr
 
 
 @pytest.mark.parametrize(("count", "rate"), [(1, 0.05), (2, 0.05), (20, 0.05), (33, 0.1), (100, 0.05), (101, 0.25)])
-def test_the_threshold_is_the_higher_quantile(count: int, rate: float) -> None:
+def test_the_threshold_is_the_conformal_quantile(count: int, rate: float) -> None:
     rng = np.random.default_rng(count)
     scores, peaks = (rng.random(count).astype(np.float32) for _ in range(2))
     cut = (count + 1) // 2
     parts = [slice(cut), *([slice(cut, None)] if count > 1 else [])]
     batches = [batch_of(scores[part].tolist(), peaks=peaks[part].tolist()) for part in parts]
     processor = calibrated(*batches, rate=rate)
-    expected = [np.quantile(values, 1 - rate, method="higher") for values in (scores, peaks)]
+    level = min(1.0, math.ceil(round((count + 1) * (1 - rate), 9)) / count)  # of split conformal prediction
+    expected = [np.quantile(values, level, method="inverted_cdf") for values in (scores, peaks)]
     assert of(processor) == {"a": just_above(*map(float, expected))}
 
 
@@ -86,6 +91,9 @@ def test_no_more_normal_pictures_than_promised_exceed_the_threshold(scores: list
     assert round(threshold) in scores
     assert threshold == pytest.approx(round(threshold), rel=2 * ROUNDING_MARGIN)
     assert sum(value > threshold for value in scores) <= Fraction(rate) * len(scores)
+    lower = [score for score in scores if score < round(threshold)]
+    if lower:  # the next lower threshold promises too little
+        assert sum(value > max(lower) for value in scores) + 1 > Fraction(str(rate)) * (len(scores) + 1)
 
 
 def test_defective_pictures_do_not_count() -> None:
@@ -194,12 +202,85 @@ def test_only_defective_pictures_give_no_threshold() -> None:
 def test_the_checkpoint_form_is_plain_and_restores_everything() -> None:
     processor = calibrated(batch_of([1, 2]), batch_of([7], peaks=[math.pi], category="b"), rate=0.25)
     config = processor.checkpoint_config()
-    assert {type(value) for pair in config["thresholds"].values() for value in pair} == {float}
+    points = [point for category in config["operating_points"].values() for point in category.values()]
+    assert {type(value) for point in (*config["thresholds"].values(), *points) for value in point} == {float, int}
     restored = NormalQuantilePostProcessor()
     restored.load_checkpoint_config(config)
     assert restored.thresholds == processor.thresholds
+    assert restored.operating_points == processor.operating_points
     assert restored.false_alarm_rate == 0.25
     assert isinstance(restored, PostProcessor)
+
+
+def test_a_checkpoint_from_before_operating_points_is_read() -> None:
+    processor = NormalQuantilePostProcessor()
+    processor.load_checkpoint_config({"false_alarm_rate": 0.1, "thresholds": {"a": (4.0, 8.0)}})
+    assert processor.thresholds == {"a": Thresholds(4.0, 8.0)}
+    assert processor.operating_points == {}
+    assert processor.description("a") == {
+        "image_threshold": 4.0,
+        "pixel_threshold": 8.0,
+        "threshold_source": {"false_alarm_rate": 0.1, "from": "elsewhere"},
+        "operating_points": {},
+    }
+
+
+def test_a_checkpoint_file_without_pickled_classes_restores_them(tmp_path: Path) -> None:
+    processor = calibrated(batch_of([float(number) for number in range(120)]))
+    torch.save(processor.checkpoint_config(), tmp_path / "config.pt")
+    restored = NormalQuantilePostProcessor()
+    restored.load_checkpoint_config(torch.load(tmp_path / "config.pt", weights_only=True))
+    assert restored.description("a") == processor.description("a")
+
+
+def test_the_export_is_told_what_thresholds_promise() -> None:
+    scores = [float(number) for number in range(1, 121)]
+    described = json.loads(json.dumps(calibrated(batch_of(scores), rate=0.25).description("a")))
+    margin = 1 + ROUNDING_MARGIN
+    # The j-th highest of 120 has an expectation of j / 121: 1, 6, 12 and 30 are the most that the rates allow.
+    assert described["image_threshold"] == pytest.approx(91 * margin)
+    source = described["threshold_source"]
+    assert (source["from"], source["pictures"], source["false_alarm_rate"]) == ("validation", 120, 0.25)
+    assert source["expected_rate"] == pytest.approx(30 / 121)
+    assert source["upper_bound"] == pytest.approx(beta.ppf(source["confidence"], 30, 91))
+    adopting = NormalQuantilePostProcessor()
+    adopting.adopt("a", described)
+    assert adopting.description("a") == described
+    points = described["operating_points"]
+    assert {rate: point["image_threshold"] for rate, point in points.items()} == {
+        "0.01": pytest.approx(120 * margin),
+        "0.05": pytest.approx(115 * margin),
+        "0.1": pytest.approx(109 * margin),
+    }
+    assert points["0.05"]["upper_bound"] == pytest.approx(beta.ppf(0.95, 6, 115))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"threshold_source": None},
+        {"threshold_source": {"rank": 1}},
+        {"threshold_source": {"pictures": 3, "rank": "1", "confidence": 0.95}},
+        {"threshold_source": {"pictures": 3, "rank": 1, "confidence": "high"}},
+        {"image_threshold": None},
+        {"image_threshold": "high"},
+        {"operating_points": [0.05]},
+        {"operating_points": {"0.05": {}}},
+        {"operating_points": {"low": {}}},
+    ],
+)
+def test_thresholds_told_by_somebody_else_are_refused(change: dict[str, object]) -> None:
+    processor = calibrated(batch_of([float(number) for number in range(30)]))
+    with pytest.raises(ValueError, match=r"told in a form|rank is|could not convert"):
+        processor.adopt("a", processor.description("a") | change)
+
+
+def test_operating_points_that_pictures_cannot_tell_are_left_out_and_said(caplog: pytest.LogCaptureFixture) -> None:
+    processor = calibrated(batch_of([float(number) for number in range(12)]))
+    assert list(processor.operating_points["a"]) == [0.1]
+    assert processor.thresholds["a"].promise == FalseAlarms(pictures=12, rank=1)
+    assert "12 normal validation images are too few for a false-alarm rate of 0.05" in caplog.text
+    assert "it takes 19 images" in caplog.text
 
 
 @pytest.mark.parametrize("rate", [0, 1, -0.1, 5, float("nan")])

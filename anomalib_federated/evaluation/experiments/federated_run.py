@@ -7,11 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
-
 from anomalib_federated.bank import MemoryBank
 from anomalib_federated.data import AutoVI
-from anomalib_federated.deploy.export import export_openvino
+from anomalib_federated.deploy.export import NormalPictures, export_bundle
 from anomalib_federated.evaluation.experiments.training import train_centralised, train_federated
 from anomalib_federated.evaluation.measuring.scoring import score_source
 from anomalib_federated.evaluation.measuring.source import source_of_model
@@ -45,7 +43,7 @@ def run_federated(
 ) -> list[Result]:
     """Train, score and export the federated detector and, for comparison, the centralised one.
 
-    Writes ``metrics/<method>/<category>/`` and, per method, ``bank.safetensors`` and ``openvino/<category>/``; of the
+    Writes ``metrics/<method>/<category>/`` and, per method, ``bank.safetensors`` and the bundle ``openvino/``; of the
     federation also the bank of each site, in ``sites/``, and what each site gave away of its pictures, in
     ``privacy/<site>/``. Patch features lie in ``work/`` until all is done; if the run
     is interrupted, another with the same arguments goes on with them.
@@ -121,10 +119,17 @@ def score_method(
         score_source(source, category, method=method, output=output, traffic=traffic, seed=seed)
         for category in datamodule.categories
     ]
-    export_openvino(model, output / method / "openvino", images=_parity_images(datamodule))
+    export_bundle(
+        model,
+        output / method / "openvino",
+        pictures=_normal_pictures(datamodule),
+    )
     return results
 
 
-def _parity_images(datamodule: AutoVI) -> dict[str, list[Tensor]]:
+def _normal_pictures(datamodule: AutoVI) -> dict[str, NormalPictures]:
     per_category = {name: datamodule.val_data.of_category(name) for name in datamodule.categories}
-    return {name: [data[i].image for i in range(min(PARITY_IMAGES, len(data)))] for name, data in per_category.items()}
+    return {
+        name: NormalPictures(compared=[data[i].image for i in range(min(PARITY_IMAGES, len(data)))])
+        for name, data in per_category.items()
+    }

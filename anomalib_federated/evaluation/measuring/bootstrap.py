@@ -21,6 +21,7 @@ import numpy.typing as npt
 
 from anomalib_federated.evaluation.figures import HEADLINES, ImageFigures, Interval
 from anomalib_federated.evaluation.measuring.pixel_counts import PixelGrid
+from anomalib_federated.false_alarms import expecting
 
 Array = npt.NDArray[np.float64]
 
@@ -175,10 +176,10 @@ def _area(fpr: Array, spro: Array, *, limit: float) -> Array:
 
 
 def _thresholds(scores: Array, weights: Array, *, tnr: float) -> Array:
-    """Per row of weights, the smallest score at or below which at least the share ``tnr`` of the scores lies."""
+    """Per row of weights, how often each score was drawn, the threshold that is set by the scores drawn."""
     order = np.argsort(scores, kind="stable")
     passed = np.cumsum(weights[:, order], axis=1)
-    enough = passed / len(scores) >= tnr
+    enough = passed > len(scores) - expecting(len(scores), 1 - tnr).rank
     chosen: Array = scores[order][enough.argmax(1)]
     return chosen
 

@@ -23,6 +23,7 @@ from anomalib_federated.evaluation.measuring.groups import (
 )
 from anomalib_federated.evaluation.measuring.pixel_counts import PixelCounts
 from anomalib_federated.evaluation.measuring.scored_image import ScoredImage
+from anomalib_federated.false_alarms import pictures_expected
 from anomalib_federated.metrics import (
     curve_of,
     pixel_classification_of,
@@ -35,7 +36,7 @@ logger = logging.getLogger(__name__)
 TNRS = (0.99, 0.95, 0.9)
 """Shares of normal images that shall pass, by the AutoVI protocol."""
 
-MOST_NEEDED = 100
+MOST_NEEDED = pictures_expected(1 - max(TNRS))
 """Validation images below which the threshold of the highest TNR is simply their largest score."""
 
 CURVE_POINTS = 200

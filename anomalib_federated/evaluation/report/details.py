@@ -11,6 +11,7 @@ from anomalib_federated.evaluation.figures import Group, OperatingPoint
 from anomalib_federated.evaluation.report.numbers import Cells
 from anomalib_federated.evaluation.results import BankFacts, Result, SiteShare
 from anomalib_federated.evaluation.undefined import NOT_DEFINED, mean, show
+from anomalib_federated.false_alarms import pictures_expected
 from anomalib_federated.privacy import PrivacyReport
 
 LIMIT = "0.05"
@@ -137,8 +138,7 @@ def _point_row(points: Sequence[OperatingPoint]) -> PointRow:
         test_tnr=_percent(mean([point.test_tnr for point in points])),
         tpr=_percent(mean([point.tpr for point in points])),
         validation_images=str(images[0]) if len(images) == 1 else f"{images[0]} to {images[-1]}",
-        # Of fewer than 1 / (1 - tnr) images not even one may lie above the threshold.
-        coarse=images[0] * (1 - points[0].tnr) < 1 - 1e-9,
+        coarse=images[0] < pictures_expected(1 - points[0].tnr),
     )
 
 

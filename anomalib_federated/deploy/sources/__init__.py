@@ -1,0 +1,1 @@
+"""Where pictures come from: files, a watched folder, a camera."""
