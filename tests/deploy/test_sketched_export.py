@@ -50,14 +50,8 @@ def runtime_of(model: FederatedPatchcore, root: Path, datamodule: AutoVI, **sett
 
 
 @pytest.mark.parametrize(
-    ("settings", "allowed"),
-    [
-        ({}, 0.01),
-        ({"runtime": "onnx"}, 0.01),
-        ({"runtime": "torch"}, 0.01),
-        ({"precision": "fp16"}, 0.01),
-        ({"precision": "int8", "tolerance": 0.2}, 0.3),
-    ],
+    "settings",
+    [{}, {"runtime": "onnx"}, {"runtime": "torch"}, {"precision": "fp16"}, {"precision": "int8", "tolerance": 0.2}],
     ids=str,
 )
 def test_scores_change_by_less_than_one_percent_of_their_range(
@@ -66,9 +60,10 @@ def test_scores_change_by_less_than_one_percent_of_their_range(
     pictures: list[Tensor],
     tmp_path: Path,
     settings: dict[str, object],
-    allowed: float,
 ) -> None:
     runtime = runtime_of(model, tmp_path / "bundle", datamodule, **settings)
+    # An int8 network moves scores on its own account.
+    allowed = 0.3 if "tolerance" in settings else 0.01
     with torch.inference_mode():
         expected = [model(picture[None], CATEGORY) for picture in pictures]
     found = [runtime(picture[None]) for picture in pictures]
