@@ -26,8 +26,8 @@ from torch.nn.functional import linear, pad
 TILE = 2
 """Patches along each side of a tile."""
 
-CANDIDATES = 24
-"""Rows that the patches of a tile are compared with."""
+CANDIDATES = 32
+"""Rows that the patches of a tile are compared with: a multiple of 16, which vectors hold, or finding them takes long."""
 
 RECHECKED = 64
 """Patches of a picture that are compared with all rows."""
