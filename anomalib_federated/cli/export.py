@@ -21,7 +21,7 @@ from anomalib_federated.deploy.bundle import read_bundle
 from anomalib_federated.deploy.compression import orthogonal, pca, prune
 from anomalib_federated.deploy.export import ExportSettings, NormalPictures, Precision, RuntimeName, export_bundle
 from anomalib_federated.deploy.precision import RowType
-from anomalib_federated.evaluation.measuring.calibrate import calibrate
+from anomalib_federated.evaluation.measuring.calibrate import calibrate, calibrated_as_exported
 from anomalib_federated.models import FederatedPatchcore, detector_of
 from anomalib_federated.models.image_score import ScoreRule
 
@@ -119,7 +119,7 @@ def _with_thresholds_of(model: FederatedPatchcore, folder: Path, *, banks: set[s
 def _compressed(
     reference: FederatedPatchcore, pictures: dict[str, list[Tensor]], data: AutoVI, options: argparse.Namespace
 ) -> tuple[FederatedPatchcore, dict[str, dict[str, Any]]]:
-    """The detector of the compressed bank, with thresholds of its own, and what was done to it."""
+    """The detector to export, of the compressed bank, with thresholds of its own, and what was done to it."""
     bank = reference.bank
     done: dict[str, dict[str, Any]] = {name: {} for name in bank.categories}
     if options.prune:
@@ -132,11 +132,8 @@ def _compressed(
         bank = PROJECTIONS[kind](bank, width=width)
         for what in done.values():
             what["projection"] = {"kind": kind, "width": width}
-    if bank is reference.bank:
-        return reference, done
-    model = _detector(bank, options)
-    calibrate(model, data.val_data)
-    return model, done
+    model = reference if bank is reference.bank else _detector(bank, options)
+    return calibrated_as_exported(model, data.val_data), done
 
 
 def _some(data: InspectionDataset, most: int) -> list[Tensor]:

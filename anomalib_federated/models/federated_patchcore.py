@@ -159,10 +159,17 @@ class FederatedPatchcore(MemoryBankMixin, AnomalibModule):
             msg = f"The bank was not made by this model's settings: {differing}."
             raise BankError(msg)
         self._bank = bank
-        if isinstance(self.post_processor, NormalQuantilePostProcessor):
-            self.post_processor.forget()  # thresholds of other rows say nothing
-        self._rows = {name: CategoryRows.of(bank.for_category(name)) for name in bank.categories}
+        self._compare_with({name: CategoryRows.of(bank.for_category(name)) for name in bank.categories})
         self._is_fitted = torch.tensor([True], device=self.device)
+
+    def search_as_exported(self) -> None:
+        """Compare patches with rows as exported graphs do, in two stages if there are many, to be calibrated anew."""
+        self._compare_with({name: self.category_rows(name).sketched() for name in self.bank.categories})
+
+    def _compare_with(self, rows: dict[str, CategoryRows]) -> None:
+        self._rows = rows
+        if isinstance(self.post_processor, NormalQuantilePostProcessor):
+            self.post_processor.forget()  # thresholds of other distances say nothing
 
     def category_rows(self, category: str) -> CategoryRows:
         """The bank rows of a category, as patches are compared with them, on the model's device.

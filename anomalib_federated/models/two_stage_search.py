@@ -17,6 +17,7 @@ value can only be too large. How much this changes is measured at each export.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -27,7 +28,7 @@ TILE = 2
 """Patches along each side of a tile."""
 
 CANDIDATES = 32
-"""Rows that the patches of a tile are compared with: a multiple of 16, which vectors hold, or finding them takes long."""
+"""Rows that the patches of a tile are compared with: a multiple of 16, the width of vectors."""
 
 RECHECKED = 64
 """Patches of a picture that are compared with all rows."""
@@ -111,7 +112,7 @@ def nearest_in_two_stages(patches: Tensor, rows: Tensor, sketch: RowSketch) -> t
     Returns:
         Two tensors of shape ``(batch, height * width)``: float32 and int64.
     """
-    order, back = _tile_order(*patches.shape[1:3])
+    order, back = _tile_order(*patches.shape[1:3], device=patches.device)
     flat = patches.flatten(1, 2)
     tiles = flat[:, order].reshape(-1, TILE * TILE, flat.shape[2])
     candidates = _most_like(sketch.likeness(tiles.mean(1)))
@@ -131,7 +132,7 @@ def _principal_directions(rows: Tensor) -> Tensor:
     return principal
 
 
-def _tile_order(height: int, width: int) -> tuple[Tensor, Tensor]:
+def _tile_order(height: int, width: int, *, device: torch.device | None = None) -> tuple[Tensor, Tensor]:
     """Numbers of the patches of a grid, tile by tile, and where in this each patch is.
 
     At the far borders of odd grids the last patches are in their tile twice.
@@ -141,10 +142,11 @@ def _tile_order(height: int, width: int) -> tuple[Tensor, Tensor]:
         (tensor([0, 1, 0, 1, 2, 2, 2, 2]), tensor([0, 1, 4]))
     """
     down, across = ((side + TILE - 1) // TILE for side in (height, width))
-    row = (TILE * torch.arange(down)[:, None] + torch.arange(TILE)).clamp_max(height - 1)
-    column = (TILE * torch.arange(across)[:, None] + torch.arange(TILE)).clamp_max(width - 1)
+    count = partial(torch.arange, device=device)
+    row = (TILE * count(down)[:, None] + count(TILE)).clamp_max(height - 1)
+    column = (TILE * count(across)[:, None] + count(TILE)).clamp_max(width - 1)
     order = row[:, None, :, None] * width + column[:, None, :]
-    row, column = torch.arange(height)[:, None], torch.arange(width)
+    row, column = count(height)[:, None], count(width)
     tile = (row // TILE) * across + column // TILE
     back = (tile * TILE + row % TILE) * TILE + column % TILE
     return order.flatten(), back.flatten()
@@ -153,7 +155,7 @@ def _tile_order(height: int, width: int) -> tuple[Tensor, Tensor]:
 def _most_like(likeness: Tensor) -> Tensor:
     """Of each line of ``(tiles, m)`` the number of the largest in each hand: ``(tiles, CANDIDATES)``."""
     best = likeness.reshape(-1, likeness.shape[1] // CANDIDATES, CANDIDATES).argmax(1)
-    return best * CANDIDATES + torch.arange(CANDIDATES)
+    return best * CANDIDATES + torch.arange(CANDIDATES, device=best.device)
 
 
 def _nearest_candidates(tiles: Tensor, rows: Tensor, candidates: Tensor) -> tuple[Tensor, Tensor]:

@@ -155,7 +155,9 @@ def test_train_test_predict_export_behave_as_anomalibs(demo_root: Path, tmp_path
     assert main(["export", *config, *export]) == 0
     assert main(["export", *config, *export, "--compression_type=FP16"]) == 1
     model = tmp_path / "station" / "weights" / "openvino" / "tank_screw"
-    assert main(["inspect", "--model", str(model), "--input", str(demo_root), "--output", str(tmp_path / "seen")]) == 0
+    assert (
+        main(["inspect", "--model", str(model), "--input", str(demo_root), "--overlays", str(tmp_path / "seen")]) == 0
+    )
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from anomalib_federated.data import AutoVI
 from anomalib_federated.deploy.export import ExportSettings, NormalPictures, export_bundle
 from anomalib_federated.deploy.runtimes import Runtime, openvino_runtime, torch_file_runtime
 from anomalib_federated.evaluation.experiments.training import train_centralised
-from anomalib_federated.evaluation.measuring.calibrate import calibrate
+from anomalib_federated.evaluation.measuring.calibrate import calibrate, calibrated_as_exported
 from anomalib_federated.models import FederatedPatchcore
 from anomalib_federated.models.two_stage_search import FEWEST_ROWS
 
@@ -43,7 +43,13 @@ def pictures(datamodule: AutoVI) -> list[Tensor]:
 def runtime_of(model: FederatedPatchcore, root: Path, datamodule: AutoVI, **settings: object) -> Runtime:
     train = [datamodule.train_data[number].image for number in range(len(datamodule.train_data))]
     normal = NormalPictures(compared=[datamodule.val_data[0].image], calibration=train)
-    bundle = export_bundle(model, root, pictures={CATEGORY: normal}, settings=ExportSettings(**settings))
+    bundle = export_bundle(
+        calibrated_as_exported(model, datamodule.val_data),
+        root,
+        pictures={CATEGORY: normal},
+        settings=ExportSettings(**settings),
+        reference=model,
+    )
     assert bundle.manifest["categories"][CATEGORY]["score_change"]["verdict_flips"] == 0
     path = bundle.model_path(CATEGORY)
     return torch_file_runtime(path) if path.suffix == ".pt" else openvino_runtime(path)
@@ -76,6 +82,20 @@ def test_scores_change_by_less_than_one_percent_of_their_range(
             difference = searched["anomaly_map"] - exact.anomaly_map.numpy()
             assert difference.min() > -2e-3, "distances are never too small"
             assert difference.mean() < 0.01
+
+
+def test_thresholds_are_right_for_the_search_of_the_export(
+    model: FederatedPatchcore, datamodule: AutoVI, tmp_path: Path
+) -> None:
+    normal = [datamodule.val_data[number].image for number in range(len(datamodule.val_data))]
+    exported = calibrated_as_exported(model, datamodule.val_data)
+    bundle = export_bundle(
+        exported, tmp_path / "b", pictures={CATEGORY: NormalPictures(compared=normal)}, reference=model
+    )
+    found = [openvino_runtime(bundle.model_path(CATEGORY))(picture[None]) for picture in normal]
+    # So few pictures that the thresholds lie above all of them: as closely in the graph as they did in torch.
+    assert 0.49 < max(float(each["pred_score"][0]) for each in found) < 0.5
+    assert 0.49 < max(float(each["anomaly_map"].max()) for each in found) < 0.5
 
 
 def test_any_batch_and_size(model: FederatedPatchcore, datamodule: AutoVI, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from anomalib_federated.bank import MemoryBank
 from anomalib_federated.data import AutoVI
 from anomalib_federated.deploy.export import NormalPictures, export_bundle
 from anomalib_federated.evaluation.experiments.training import train_centralised, train_federated
+from anomalib_federated.evaluation.measuring.calibrate import calibrated_as_exported
 from anomalib_federated.evaluation.measuring.scoring import score_source
 from anomalib_federated.evaluation.measuring.source import source_of_model
 from anomalib_federated.evaluation.results import Result
@@ -120,9 +121,10 @@ def score_method(
         for category in datamodule.categories
     ]
     export_bundle(
-        model,
+        calibrated_as_exported(model, datamodule.val_data),
         output / method / "openvino",
         pictures=_normal_pictures(datamodule),
+        reference=model,
     )
     return results
 
