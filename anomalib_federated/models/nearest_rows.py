@@ -5,7 +5,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from anomalib_federated.selection.distances import CHUNK_ELEMENTS, nearest_in_chunks, squared_distances
+from anomalib_federated.selection.distances import (
+    CHUNK_ELEMENTS,
+    in_graph,
+    nearest_in_chunks,
+    not_negative,
+    squared_distances,
+)
 
 TIE = 1e-6
 """Squared distances of places that differ by less are equal: more than rounding, less than a pixel."""
@@ -22,9 +28,9 @@ def nearest_rows(queries: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
         Two tensors of shape ``(n,)``: float32 and int64.
     """
     norms = queries.pow(2).sum(1)
-    if _in_graph():
+    if in_graph():
         squared, owners = torch.addmm(rows.pow(2).sum(1), queries, rows.T, alpha=-2).min(1)
-        return (squared + norms).clamp_min(0).sqrt(), owners
+        return not_negative(squared + norms).sqrt(), owners
     parts = list(nearest_in_chunks(queries, norms, rows))
     return torch.cat([part[1] for part in parts]).sqrt_(), torch.cat([part[2] for part in parts])
 
@@ -50,7 +56,7 @@ def nearest_rows_in_place(
     """
     cells = _cells(grid, queries)
     by_picture = queries.reshape(-1, grid[0] * grid[1], queries.shape[1])
-    if _in_graph():
+    if in_graph():
         distances, owners = _nearest_in_place(by_picture, rows, places, cells)
         return distances.flatten(), owners.flatten()
     step = max(1, CHUNK_ELEMENTS // (len(by_picture) * len(rows)))
@@ -65,11 +71,6 @@ def several_nearest_rows(queries: Tensor, count: int, *, rows: Tensor) -> tuple[
     """Distances and numbers of the ``count`` rows nearest to each query, both of shape ``(n, count)``."""
     squared, owners = squared_distances(queries, rows).topk(count, dim=1, largest=False)
     return squared.sqrt(), owners
-
-
-def _in_graph() -> bool:
-    """Whether a graph is being recorded, for OpenVINO (traced) or ONNX; a loop would freeze its length into it."""
-    return torch._C._get_tracing_state() is not None or torch.compiler.is_exporting()  # noqa: SLF001
 
 
 def _cells(grid: tuple[int, int], like: Tensor) -> Tensor:

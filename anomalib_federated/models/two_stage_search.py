@@ -24,6 +24,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import linear, pad
 
+from anomalib_federated.selection.distances import not_negative
+
 TILE = 2
 """Patches along each side of a tile."""
 
@@ -117,7 +119,7 @@ def nearest_in_two_stages(patches: Tensor, rows: Tensor, sketch: RowSketch) -> t
     tiles = flat[:, order].reshape(-1, TILE * TILE, flat.shape[2])
     candidates = _most_like(sketch.likeness(tiles.mean(1)))
     squared, which = _nearest_candidates(tiles, rows, candidates)
-    distances = squared.clamp_min(0).sqrt().reshape(patches.shape[0], -1)[:, back]
+    distances = not_negative(squared).sqrt().reshape(patches.shape[0], -1)[:, back]
     owners = candidates.gather(1, which).reshape(patches.shape[0], -1)[:, back]
     return _recheck(distances, owners, flat, rows)
 
@@ -171,7 +173,7 @@ def _recheck(distances: Tensor, owners: Tensor, patches: Tensor, rows: Tensor) -
     doubtful = filled.topk(RECHECKED, dim=1).indices.clamp_max(distances.shape[1] - 1)
     queries = patches.gather(1, doubtful.unsqueeze(2).expand(-1, -1, patches.shape[2])).flatten(0, 1)
     squared, nearest = torch.addmm(rows.pow(2).sum(1), queries, rows.T, alpha=-2).min(1)
-    exact = (squared + queries.pow(2).sum(1)).clamp_min(0).sqrt()
+    exact = not_negative(squared + queries.pow(2).sum(1)).sqrt()
     return (
         distances.scatter(1, doubtful, exact.reshape(-1, RECHECKED)),
         owners.scatter(1, doubtful, nearest.reshape(-1, RECHECKED)),

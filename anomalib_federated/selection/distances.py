@@ -33,8 +33,25 @@ def squared_distances(x: Tensor, y: Tensor) -> Tensor:
         >>> squared_distances(torch.tensor([[0.0, 0.0]]), torch.tensor([[3.0, 4.0], [0.0, 1.0]]))
         tensor([[25.,  1.]])
     """
-    products = torch.addmm(y.pow(2).sum(1), x, y.T, alpha=-2)
-    return products.add_(x.pow(2).sum(1, keepdim=True)).clamp_min_(0)
+    products = torch.addmm(y.pow(2).sum(1), x, y.T, alpha=-2).add_(x.pow(2).sum(1, keepdim=True))
+    return not_negative(products) if in_graph() else products.clamp_min_(0)
+
+
+def not_negative(squared: Tensor) -> Tensor:
+    """Squared distances without the little below 0 that rounding leaves, for graphs.
+
+    OpenVINO clamps what is not a number to 0, the smallest distance of all: a part would pass. This leaves it.
+
+    Example:
+        >>> not_negative(torch.tensor([-1e-6, 2.0, torch.nan]))
+        tensor([0., 2., nan])
+    """
+    return torch.where(squared < 0, torch.zeros_like(squared), squared)
+
+
+def in_graph() -> bool:
+    """Whether a graph is being recorded, for OpenVINO (traced) or ONNX; a loop would freeze its length into it."""
+    return torch._C._get_tracing_state() is not None or torch.compiler.is_exporting()  # noqa: SLF001
 
 
 def nearest_in_chunks(x: Tensor, norms: Tensor, rows: Tensor) -> Iterator[tuple[slice, Tensor, Tensor]]:

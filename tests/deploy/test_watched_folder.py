@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import time
@@ -185,3 +186,51 @@ def test_links_to_folders_are_not_followed(watch: Watch) -> None:
     shutil.copy(save(watch.folder / "a.png", part()), watch.folder / "sub.txt")
     assert watch.judge() == "a.png"
     watch.nothing_for(0.5)
+
+
+def test_a_picture_that_changes_in_flight_twice_comes_once(watch: Watch) -> None:
+    path = save(watch.folder / "a.png", part(10))
+    first = watch.next()  # waits in the queue of a busy station
+    save(path, part(200))
+    os.utime(path, ns=(0, 1))
+    second = watch.next()
+    with pytest.raises(StillBeingWrittenError):
+        first.load()
+    assert second.load()[0, 0, 0] == 200
+    watch.nothing_for(0.8)  # the second is in flight still
+
+
+def test_what_vanished_in_flight_is_forgotten_too(watch: Watch, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watched_folder, "FORGET", 0.2)
+    path = save(watch.folder / "a.png", part())
+    away = watch.folder.with_name("a.png")
+    frame = watch.next()
+    path.rename(away)
+    watch.judged[frame.name] = frame.signature
+    watch.nothing_for(0.5)
+    assert not watch.judged
+    away.rename(path)
+    assert watch.judge() == "a.png"
+
+
+def test_a_file_that_cannot_be_looked_at_is_trouble(watch: Watch, monkeypatch: pytest.MonkeyPatch) -> None:
+    save(watch.folder / "a.png", part())
+    watch.judge()
+
+    def gone(path: str) -> None:
+        raise OSError(errno.EHOSTDOWN, "Host is down", path)
+
+    with monkeypatch.context() as patched:  # a network share breaks between its listing and the look at its files
+        patched.setattr(watched_folder, "_signature", gone)
+        watch.nothing_for(0.3)
+        assert watch.source.trouble is not None
+        assert "a.png cannot be read (Host is down)" in watch.source.trouble
+    save(watch.folder / "late.png", part())
+    frame = watch.next()
+    with monkeypatch.context() as patched:
+        patched.setattr(watched_folder, "_signature", gone)
+        with pytest.raises(StillBeingWrittenError):  # nobody knows whether it changed while it was read
+            frame.load()
+    assert watch.judge() == "late.png"
+    save(watch.folder / "b.png", part())
+    assert watch.judge() == "b.png"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import openvino as ov
 import pytest
 import torch
@@ -9,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
+from anomalib_federated.models.nearest_rows import nearest_rows, nearest_rows_in_place
 from anomalib_federated.models.two_stage_search import (
     CANDIDATES,
     RECHECKED,
@@ -142,3 +144,26 @@ def test_openvino_searches_in_integers_and_agrees_with_torch(rows: Tensor, sketc
         # Rounding may choose another candidate among those that look alike.
         assert ((actual - expected).abs() < 1e-3).float().mean() > 0.99
         torch.testing.assert_close(actual.amax(1), expected.amax(1), atol=1e-3, rtol=1e-3)
+
+
+class SearchAll(nn.Module):
+    def forward(self, patches: Tensor, rows: Tensor) -> Tensor:
+        return nearest_rows(patches.flatten(0, 2), rows)[0]
+
+
+class SearchInPlace(nn.Module):
+    def forward(self, patches: Tensor, rows: Tensor) -> Tensor:
+        places = torch.full((len(rows), 2), 0.5)
+        return nearest_rows_in_place(patches.flatten(0, 2), rows, places, (patches.shape[1], patches.shape[2]))[0]
+
+
+@pytest.mark.parametrize("search", [Search(), SearchAll(), SearchInPlace()], ids=lambda search: type(search).__name__)
+def test_what_is_no_number_stays_none_in_openvino(rows: Tensor, sketch: RowSketch, search: nn.Module) -> None:
+    constants = (rows, *sketch) if isinstance(search, Search) else (rows,)
+    example = (smooth_features(1, 1, 12, 10), *constants)
+    model = ov.convert_model(torch.jit.trace(search, example, check_trace=False), example_input=example)
+    compiled = ov.Core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    patches = smooth_features(1, 1, 12, 10)
+    patches[0, 3, 3] = torch.nan
+    found = compiled([patches.numpy(), *(value.numpy() for value in constants)])[0]
+    assert np.isnan(found.reshape(-1)[33]), "0 would be a pass"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import time
+from collections import deque
 from collections.abc import Iterator, KeysView, MutableMapping
 from functools import partial
 from pathlib import Path
@@ -58,6 +59,7 @@ class WatchedFolder:
         self._folder, self._skip, self._settle, self._judged = folder, skip, settle, judged
         self._unsettled: dict[str, tuple[str, float]] = {}  # signature, and since when
         self._given: dict[str, str] = {}  # handed out, not yet judged
+        self._spoilt: deque[tuple[str, str]] = deque()  # handed out and not judged; noted by the threads that read
         self._gone: dict[str, float] = {}
 
     def frames(self, stop: Event) -> Iterator[Frame | None]:
@@ -78,6 +80,10 @@ class WatchedFolder:
 
     def _complete(self, now: float) -> list[tuple[str, str]]:
         """Path and signature of each new picture that is completely written, the oldest first."""
+        while self._spoilt:
+            path, signature = self._spoilt.popleft()
+            if self._given.get(path) == signature:  # else it has been handed out anew already
+                del self._given[path]
         found = self._look()
         if self.trouble is None:
             self._forget(found.keys(), now)
@@ -103,16 +109,19 @@ class WatchedFolder:
                 found[path] = _signature(path)
             except FileNotFoundError:
                 continue  # it has been moved away since it was listed
+            except OSError as error:
+                self._note_trouble(error)
         return found
 
     def _note_trouble(self, error: OSError) -> None:
-        self.trouble = f"The folder {error.filename} cannot be read ({error.strerror}): no pictures come from it."
+        self.trouble = f"{error.filename} cannot be read ({error.strerror}): no pictures come from there."
 
     def _forget(self, present: KeysView[str], now: float) -> None:
         self._gone = {path: self._gone.get(path, now) for path in self._judged.keys() - present}
         for path, since in self._gone.items():
             if now - since >= FORGET:
                 del self._judged[path]
+                self._given.pop(path, None)
 
     def _load(self, path: str, signature: str) -> NDArray[np.uint8]:
         try:
@@ -123,8 +132,10 @@ class WatchedFolder:
             now = _signature(path)[0]
         except FileNotFoundError:
             now = signature  # it was moved away after it had been read
+        except OSError:
+            now = "unknown"
         if now != signature:
-            self._given.pop(path, None)
+            self._spoilt.append((path, signature))
             raise StillBeingWrittenError(path)
         return decode_image(data, path)
 
