@@ -19,7 +19,7 @@ from anomalib_federated.cli.station_options import add_station_options, open_sta
 from anomalib_federated.deploy.judge import Judge
 from anomalib_federated.deploy.overlay_folder import OverlayFolder
 from anomalib_federated.deploy.sources.files import Files
-from anomalib_federated.deploy.station import Mode
+from anomalib_federated.deploy.station import Mode, Tiling
 from anomalib_federated.deploy.timing import PERCENTILES, draw_pictures, time_station
 
 MODES: tuple[Mode, ...] = ("latency", "throughput")
@@ -73,6 +73,7 @@ def _measure(options: argparse.Namespace) -> dict[str, Any]:
             timing = time_station(Judge(station, overlays=overlays), paths, pictures=options.pictures)
             found["modes"][mode] = {**asdict(timing), "threads": station.threads}
             found["category"], found["model"] = station.category, station.version
+            found["tiling"] = None if station.tiling is None else asdict(station.tiling)
     return {
         **found,
         "input": f"drawn, {options.size[1]}x{options.size[0]}" if drawn else str(options.input),
@@ -89,8 +90,9 @@ def _root(path: Path) -> Path:
 
 
 def _table(found: Mapping[str, Any]) -> str:
+    cut = f" in {Tiling(**found['tiling'])}" if found["tiling"] else ""
     lines = [
-        f"{found['category']}, model {found['model']}; pictures: {found['input']}",
+        f"{found['category']}, model {found['model']}; pictures: {found['input']}{cut}",
         f"{found['processor']} ({found['device']}), OpenVINO {found['openvino']}, Python {found['python']}",
     ]
     for mode, timing in found["modes"].items():

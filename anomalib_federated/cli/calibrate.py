@@ -92,6 +92,7 @@ def _calibrate(options: argparse.Namespace) -> None:
         category=station.category,
         model_version=station.version,
         station=options.station,
+        tiling=station.tiling,
         false_alarm_rate=rate,
         confidence=options.confidence,
     )
@@ -115,8 +116,9 @@ def _scored(station: Station, paths: Sequence[Path]) -> Iterator[tuple[float, fl
 
 def _described(found: Calibration) -> list[str]:
     place = f" at {found.station}" if found.station else ""
+    cut = f" in {found.tiling}" if found.tiling else ""
     return [
-        f"{found.category}{place}, model {found.model_version}: {found.pictures} good pictures",
+        f"{found.category}{place}, model {found.model_version}: {found.pictures} good pictures{cut}",
         f"threshold {found.threshold:.4f}, of pixels {found.pixel_threshold:.4f}",
         f"  on average {_percent(found.expected_rate)} of good parts will be called bad",
         f"  with {_percent(found.confidence)} confidence at most {_percent(found.upper_bound)} of good parts will be "

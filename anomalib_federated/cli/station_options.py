@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from anomalib_federated.deploy.calibration import Calibration
-from anomalib_federated.deploy.station import Mode, Station
+from anomalib_federated.deploy.station import Mode, Station, Tiling
 
 
 def add_station_options(parser: argparse.ArgumentParser) -> None:
@@ -17,6 +17,10 @@ def add_station_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--category", metavar="NAME", help="which category, if the bundle holds several")
     parser.add_argument("--device", default="CPU", help="OpenVINO device (CPU)")
     parser.add_argument("--threads", type=int, metavar="N", help="threads of all inferences (OpenVINO decides)")
+    parser.add_argument(
+        "--tile", type=int, nargs=2, metavar=("HEIGHT", "WIDTH"), help="judge pictures in tiles of this size in pixels"
+    )
+    parser.add_argument("--overlap", type=int, default=0, metavar="PIXELS", help="of neighbouring tiles, at least (0)")
 
 
 def open_station(options: argparse.Namespace, *, calibration: Calibration | None = None, mode: Mode) -> Station:
@@ -29,13 +33,23 @@ def open_station(options: argparse.Namespace, *, calibration: Calibration | None
 
     Raises:
         FileNotFoundError: There is no model.
-        ValueError: The model or the calibration cannot be used.
+        ValueError: The model, the calibration or the tiles cannot be used.
     """
     return Station(
         options.model,
         category=options.category,
         calibration=calibration,
+        tiling=_tiling(options),
         mode=mode,
         device=options.device,
         threads=options.threads,
     )
+
+
+def _tiling(options: argparse.Namespace) -> Tiling | None:
+    if options.tile is not None:
+        return Tiling(height=options.tile[0], width=options.tile[1], overlap=options.overlap)
+    if options.overlap:
+        msg = f"--overlap {options.overlap} is of tiles, but there are none: give --tile HEIGHT WIDTH too."
+        raise ValueError(msg)
+    return None

@@ -4,7 +4,7 @@ An exported model brings thresholds from the pictures of those who trained it. T
 differ, so it scores good parts of its own and puts the threshold where the wished share of them will alarm. Nothing is
 trained, and the model stays as it is.
 
-Needs the standard library alone.
+Needs the standard library and numpy.
 
 Example:
     >>> scores = [0.20 + 0.002 * number for number in range(100)]
@@ -21,17 +21,18 @@ import hashlib
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from anomalib_federated.deploy.tiling import Tiling
 from anomalib_federated.false_alarms import CONFIDENCE, FalseAlarms, expecting
 from anomalib_federated.files import write_file
 from anomalib_federated.untrusted import read_json, shown
 
-FORMAT = 1
+FORMAT = 2
 """Of the file."""
 
 MOST_PICTURES = 100_000
@@ -39,7 +40,7 @@ MOST_PICTURES = 100_000
 
 _MOST_BYTES = 50 * 2 * MOST_PICTURES
 _ROUNDING_MARGIN = 1e-4
-_GIVEN = ("category", "station", "model_version", "false_alarm_rate", "confidence", "scores", "peaks")
+_GIVEN = ("category", "station", "model_version", "tiling", "false_alarm_rate", "confidence", "scores", "peaks")
 _FOLLOWING = ("pictures", "threshold", "pixel_threshold", "expected_rate", "upper_bound")
 
 
@@ -55,6 +56,7 @@ class Calibration:
         category: What the pictures show.
         station: Where they were taken; may be empty.
         model_version: Of the model that scored them: a calibration is worth nothing for another.
+        tiling: How the pictures were cut; None if they were not. It is worth nothing for other tiles either.
         false_alarm_rate: Wished share of good pictures above the threshold, in (0, 1).
         confidence: Of :attr:`upper_bound`.
         scores: Normalised scores of the pictures, in 0 .. 1, ascending.
@@ -67,6 +69,7 @@ class Calibration:
     category: str
     station: str = ""
     model_version: str
+    tiling: Tiling | None = None
     false_alarm_rate: float
     confidence: float = CONFIDENCE
     scores: tuple[float, ...]
@@ -141,6 +144,7 @@ class Calibration:
     def _bytes(self) -> bytes:
         names = (*_GIVEN[:-2], *_FOLLOWING, *_GIVEN[-2:])  # what people read first
         content = {"format": FORMAT} | {name: getattr(self, name) for name in names}
+        content["tiling"] = None if self.tiling is None else asdict(self.tiling)
         return f"{json.dumps(content, indent=1)}\n".encode()
 
     @classmethod
@@ -173,6 +177,7 @@ def calibrate(
     false_alarm_rate: float,
     confidence: float = CONFIDENCE,
     station: str = "",
+    tiling: Tiling | None = None,
 ) -> Calibration:
     """Calibrate from the verdicts of a model on good pictures.
 
@@ -185,6 +190,7 @@ def calibrate(
             wish for the ``expected_rate`` of :func:`anomalib_federated.false_alarms.making_sure`.
         confidence: Of the upper bound.
         station: Where the pictures were taken.
+        tiling: How they were cut.
 
     Raises:
         CalibrationError: If there is no picture, or a number is not finite or out of its range.
@@ -196,6 +202,7 @@ def calibrate(
         category=category,
         station=station,
         model_version=model_version,
+        tiling=tiling,
         false_alarm_rate=false_alarm_rate,
         confidence=confidence,
         scores=tuple(sorted(map(float, scores))),
@@ -222,6 +229,7 @@ def _parse(data: bytes) -> Calibration:
             msg = f"{name} is {shown(given[name])}, not a list"
             raise CalibrationError(msg)
         given[name] = tuple(given[name])
+    given["tiling"] = _tiling(given["tiling"])
     calibration = Calibration(**given)
     for name in _FOLLOWING:
         told, follows = content[name], getattr(calibration, name)
@@ -229,6 +237,15 @@ def _parse(data: bytes) -> Calibration:
             msg = f"{name} is {shown(told)}, but {follows!r} follows from the scores"
             raise CalibrationError(msg)
     return calibration
+
+
+def _tiling(value: object) -> Tiling | None:
+    if value is None:
+        return None
+    if not isinstance(value, dict) or value.keys() != {"height", "width", "overlap"}:
+        msg = f"tiling is {shown(value)}, not height, width and overlap"
+        raise CalibrationError(msg)
+    return Tiling(**value)
 
 
 def _check_scores(name: str, values: object) -> None:

@@ -12,6 +12,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from anomalib_federated.untrusted import shown
+
+MOST_TILES = 4096
+"""A picture that would be cut into more is refused."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Tiling:
@@ -36,12 +41,16 @@ class Tiling:
     overlap: int = 0
 
     def __post_init__(self) -> None:
-        if min(self.height, self.width) < 1 or not 0 <= self.overlap < min(self.height, self.width):
+        whole = all(type(value) is int for value in (self.height, self.width, self.overlap))
+        if not whole or not 0 <= self.overlap < min(self.height, self.width):
             msg = (
-                f"Tiles of {self.height} x {self.width} pixels cannot overlap by {self.overlap}; give sizes of 1 or "
-                "more, and an overlap smaller than both."
+                f"Tiles of {shown(self.height)} x {shown(self.width)} pixels cannot overlap by {shown(self.overlap)}; "
+                "give whole sizes of 1 or more, and an overlap smaller than both."
             )
             raise ValueError(msg)
+
+    def __str__(self) -> str:
+        return f"tiles of {self.height} x {self.width} pixels that overlap by {self.overlap}"
 
     def tiles(self, height: int, width: int) -> list[Tile]:
         """The tiles of a picture, row by row.
@@ -52,9 +61,18 @@ class Tiling:
         Args:
             height: Of the picture, in pixels.
             width: Of the picture, in pixels.
+
+        Raises:
+            ValueError: There would be more than :data:`MOST_TILES`.
         """
         tops = _starts(height, self.height, self.overlap)
         lefts = _starts(width, self.width, self.overlap)
+        if len(tops) * len(lefts) > MOST_TILES:
+            msg = (
+                f"A picture of {height} x {width} pixels would be cut into {len(tops) * len(lefts)} {self}: give "
+                f"larger tiles or less overlap, so that there are at most {MOST_TILES}."
+            )
+            raise ValueError(msg)
         size = (min(height, self.height), min(width, self.width))
         return [Tile(top=top, left=left, height=size[0], width=size[1]) for top in tops for left in lefts]
 

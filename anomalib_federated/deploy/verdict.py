@@ -20,7 +20,8 @@ class Verdict:
         score: Anomaly score of the picture, in 0 .. 1, normalised by the threshold of the export.
         threshold: A picture that scores above is anomalous: :data:`THRESHOLD`, or that of the station's calibration.
         anomalous: The decision.
-        anomaly_map: ``(h, w)`` float32, normalised like the score, in the resolution of the network.
+        anomaly_map: ``(h, w)`` float32, normalised like the score, in the resolution of the network, or in that of
+            the picture if it was judged in tiles.
         mask: ``(h, w)`` bool, true where the map is above ``pixel_threshold``.
         milliseconds: Wall time from the picture in memory to this verdict.
         pixel_threshold: A pixel of the map above belongs to a defect.

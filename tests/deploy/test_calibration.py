@@ -120,7 +120,7 @@ def without(name: str) -> object:
     ("change", "message"),
     [
         (lambda content: [content], "its format is"),
-        (lambda content: content | {"format": 2}, "its format is 2, but this version reads 1"),
+        (lambda content: content | {"format": 1}, "its format is 1, but this version reads 2"),
         (without("scores"), "the field 'scores' is missing"),
         (lambda content: content | {"more": 1}, "the field 'more' is not known"),
         (lambda content: content | {"category": ""}, "category is ''"),
