@@ -40,7 +40,7 @@ MOST_PICTURES = 100_000
 
 _MOST_BYTES = 50 * 2 * MOST_PICTURES
 _ROUNDING_MARGIN = 1e-4
-_GIVEN = ("category", "station", "model_version", "tiling", "false_alarm_rate", "confidence", "scores", "peaks")
+_GIVEN = ("category", "station", "model_version", "false_alarm_rate", "confidence", "tiling", "scores", "peaks")
 _FOLLOWING = ("pictures", "threshold", "pixel_threshold", "expected_rate", "upper_bound")
 
 

@@ -203,9 +203,9 @@ class Station:
                 msg = f"The calibration is of {name} {theirs!r}, the model of {ours!r}: calibrate the station again."
                 raise ValueError(msg)
         if calibration.tiling != self.tiling:
-            theirs, ours = (tiling or "whole pictures" for tiling in (calibration.tiling, self.tiling))
+            made, judging = (str(tiling or "whole pictures") for tiling in (calibration.tiling, self.tiling))
             msg = (
-                f"The calibration was made with {theirs}, the station judges {ours}: give the same --tile and "
+                f"The calibration was made with {made}, the station judges {judging}: give the same --tile and "
                 "--overlap, or calibrate the station again."
             )
             raise ValueError(msg)
