@@ -90,7 +90,7 @@ def _parser(command: str) -> argparse.ArgumentParser:
 
 
 def _inspect(options: argparse.Namespace) -> int:
-    where = options.input or options.watch or options.camera
+    _keep_apart(options)
     with ExitStack() as open_things:
         stop = open_things.enter_context(stopped_by_signals())
         overlays = None
@@ -100,7 +100,7 @@ def _inspect(options: argparse.Namespace) -> int:
             options.state.mkdir(parents=True, exist_ok=True)
             open_things.enter_context(sole_writer(options.state))
         calibration = None if options.calibration is None else Calibration.load(options.calibration)
-        journal = Journal(options.state, source=str(where), drift=_drift(calibration))
+        journal = Journal(options.state, source=_name(options), drift=_drift(calibration))
         source = _source(options, journal.record.judged)
         station = open_station(options, calibration=calibration, mode=options.mode)
         judge = Judge(station, overlays=overlays, show=options.page is not None)
@@ -113,7 +113,7 @@ def _inspect(options: argparse.Namespace) -> int:
         before = journal.record.counts.copy()
 
         def tell(line: Mapping[str, Any]) -> None:
-            for said in (json.dumps(line),) if options.json else in_words(line):
+            for said in (_json(line),) if options.json else in_words(line):
                 say(said)
             if line["verdict"] != "error":
                 spent.append(line["milliseconds"]["prepare"] + line["milliseconds"]["infer"])
@@ -129,6 +129,29 @@ def _inspect(options: argparse.Namespace) -> int:
         return 0
     judged = inspected - before["good"] - before["anomalous"]
     return 0 if judged == len(source.paths) else 2
+
+
+def _keep_apart(options: argparse.Namespace) -> None:
+    """The page's small pictures lie in the state: they are no parts, and are deleted there."""
+    pictures = options.watch or options.input
+    if options.state is None or pictures is None:
+        return
+    state, pictures = options.state.resolve(), pictures.resolve()
+    if pictures.is_relative_to(state) or (pictures.is_dir() and state.is_relative_to(pictures)):
+        msg = f"The state in {state} and the pictures in {pictures} must lie apart: give another folder as --state."
+        raise ValueError(msg)
+
+
+def _name(options: argparse.Namespace) -> str:
+    """Where the pictures come from, without a password."""
+    if options.camera is not None:
+        return open_camera(options.camera, interval=options.interval).name
+    return str(options.input or options.watch)
+
+
+def _json(line: Mapping[str, Any]) -> str:
+    # All else that no terminal should get is escaped by JSON itself.
+    return json.dumps(line).replace("\x7f", "\\u007f")
 
 
 def _source(options: argparse.Namespace, judged: dict[str, str]) -> Source:

@@ -35,7 +35,7 @@ class OverlayFolder:
         Args:
             picture: What :func:`overlay` drew.
             frame: The picture that was judged.
-            time: When, as the line says; it names the overlay of a camera's frame.
+            time: When, as the line says; with the frame's number it names the overlay of a camera's.
 
         Returns:
             Its file.
@@ -49,7 +49,8 @@ class OverlayFolder:
 
     def _target(self, frame: Frame, time: str) -> Path:
         if self._root is None:
-            return self.folder / f"{time.replace(':', '').replace('-', '')}.png"
+            number = frame.name.rpartition("#")[2]
+            return self.folder / f"{time.replace(':', '').replace('-', '')}_{number}.png"
         relative = Path(frame.name).relative_to(self._root)
         # x.png stays x.png, x.bmp becomes x.bmp.png, x.bmp.png becomes x.bmp.png.png: no two pictures share a file.
         kept = relative.suffix.lower() == ".png" and Path(relative.stem).suffix.lower() not in SUFFIXES

@@ -88,6 +88,9 @@ class Station:
         graph, manifest = read_model(core, path)
         self.manifest: Mapping[str, Any] = manifest
         self.category: str = manifest["category"]
+        if category not in {None, self.category}:
+            msg = f"The model {path} is of category {self.category!r}, not {category!r}: put each in its own folder."
+            raise ValueError(msg)
         self.version = version or _version(path)
         self.tiling = tiling
         if calibration is not None:
