@@ -19,10 +19,11 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("option", ["--input", "--watch"])
-@pytest.mark.parametrize(("pictures", "state"), [("in", "in"), ("in", "in/state"), ("state/pictures", "state")])
+@pytest.mark.parametrize("folders", [("in", "in"), ("in", "in/state"), ("state/pictures", "state")])
 def test_the_state_is_kept_apart_from_the_pictures(
-    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], option: str, pictures: str, state: str
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], option: str, folders: tuple[str, str]
 ) -> None:
+    pictures, state = folders
     picture = save(tmp_path / pictures / "part.jpg", part())
     where, kept = str(tmp_path / pictures), str(tmp_path / state)
     assert run("inspect", ["--model", str(model), option, where, "--state", kept, "--page", "0"]) == 2
@@ -50,9 +51,7 @@ def test_a_cameras_password_is_not_kept(
         assert secret not in captured.out + captured.err
 
 
-def test_every_line_is_json_whatever_the_name(
-    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_every_line_is_json_whatever_the_name(model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     picture = save(tmp_path / "a\x7f\x85\u2028\udcff\x1b.png", part())
     assert run("inspect", ["--model", str(model), "--input", str(picture), "--json"]) == 0
     (line,) = capsys.readouterr().out.splitlines()
