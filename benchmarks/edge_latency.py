@@ -19,6 +19,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -94,7 +95,8 @@ def anomalibs(model: FederatedPatchcore, rows: Tensor, size: tuple[int, int], fo
         visualizer=False,
     ).eval()
     theirs.model.memory_bank = rows
-    return Path(theirs.to_openvino(folder, input_size=size))
+    with redirect_stdout(sys.stderr):  # where anomalib tells how far it is
+        return Path(theirs.to_openvino(folder, input_size=size))
 
 
 def drawn_rows(model: FederatedPatchcore, root: str, category: str, count: int) -> Tensor:
