@@ -53,6 +53,9 @@ def test_from_a_bank_to_a_verdict(
     copied = read_bundle(tmp_path / "one")
     assert copied.categories == ("tank_screw",)
     assert copied.manifest["categories"]["tank_screw"]["image_threshold"] == entry["image_threshold"]
+    other_rule = [*again, "--score", "max"]
+    assert main(["export", "--bank", str(method / "bank.safetensors"), *other_rule]) == 1
+    assert "scores by smoothed_max, not max" in capsys.readouterr().err
     MemoryBank.load(method / "bank.safetensors").select(torch.arange(100)).save(tmp_path / "other.safetensors")
     assert main(["export", "--bank", str(tmp_path / "other.safetensors"), *again]) == 1
     assert "made of another bank" in capsys.readouterr().err

@@ -50,9 +50,7 @@ def test_a_cameras_password_is_not_kept(
         assert secret not in captured.out + captured.err
 
 
-def test_every_line_is_json_whatever_the_name(
-    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_every_line_is_json_whatever_the_name(model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     picture = save(tmp_path / "a\x7f\x85\u2028\udcff\x1b.png", part())
     assert run("inspect", ["--model", str(model), "--input", str(picture), "--json"]) == 0
     (line,) = capsys.readouterr().out.splitlines()
