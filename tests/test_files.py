@@ -22,9 +22,9 @@ def test_an_interrupt_between_the_renames_leaves_the_old_folder(
             raise KeyboardInterrupt
         return rename(path, target)
 
-    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patched:
         patched.setattr(Path, "rename", interrupted)
-        with whole_folder(root) as fresh:
+        with pytest.raises(KeyboardInterrupt), whole_folder(root) as fresh:
             (fresh / "a.txt").write_text("new")
     assert (root / "a.txt").read_text() == "old"
     assert [path.name for path in tmp_path.iterdir()] == ["bundle"]

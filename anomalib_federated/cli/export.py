@@ -114,7 +114,7 @@ def _with_thresholds_of(model: FederatedPatchcore, folder: Path, *, banks: set[s
         raise ValueError(msg)
     rule, theirs = model.scorer.image_score.rule, bundle.manifest.get("score")
     if theirs != rule:
-        msg = f"The bundle {folder} scores by {said(str(theirs))}, not {rule}, so its thresholds do not fit; give --score."
+        msg = f"The bundle {folder} scores by {said(str(theirs))}, not {rule}: its thresholds do not fit; give --score."
         raise ValueError(msg)
     neighbors = bundle.manifest.get("num_neighbors")
     if rule == "reweighted" and neighbors != model.scorer.image_score.neighbors:
