@@ -61,14 +61,11 @@ def whole_folder(path: Path) -> Iterator[Path]:
             _sync(inside)
         if path.exists():
             path.rename(replaced)
-        try:
-            fresh.rename(path)
-        except OSError:
-            if replaced.exists():
-                replaced.rename(path)
-            raise
+        fresh.rename(path)
         _sync(path.parent)
     finally:
+        if replaced.exists() and not path.exists():
+            replaced.rename(path)
         for leftover in (fresh, replaced):
             shutil.rmtree(leftover, ignore_errors=True)
 

@@ -16,6 +16,9 @@ from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})
 """File name endings that count as pictures, compared in lower case."""
 
+FORMATS = ("BMP", "JPEG", "PNG", "TIFF", "WEBP")
+"""What Pillow may decode; it would start another program for some of the others."""
+
 LARGEST_AREA = 89_478_485
 """Pixels of a picture at most, the size from which Pillow warns of a decompression bomb."""
 
@@ -79,7 +82,7 @@ def read_image(path: str | Path) -> NDArray[np.uint8]:
     channels, 16 bit gray is divided by 257 (65535 becomes 255) and rounded.
 
     Args:
-        path: A file that Pillow can open.
+        path: A BMP, JPEG, PNG, TIFF or WebP file.
 
     Returns:
         ``(H, W, 3)`` uint8.
@@ -135,7 +138,7 @@ def decode_image(data: bytes, name: str) -> NDArray[np.uint8]:
         (2, 3, 3)
     """
     try:
-        with Image.open(BytesIO(data)) as opened:
+        with Image.open(BytesIO(data), formats=FORMATS) as opened:
             return _decode(opened)
     except UNREADABLE as error:
         raise ValueError(_message(name, error)) from error
@@ -148,7 +151,7 @@ def header_size(path: str | Path) -> tuple[int, int]:
         ValueError: The file is missing or damaged. The message names it.
     """
     try:
-        with Image.open(path) as opened:
+        with Image.open(path, formats=FORMATS) as opened:
             width, height = opened.size
             sideways = opened.getexif().get(ExifTags.Base.Orientation) in _SIDEWAYS
     except UNREADABLE as error:

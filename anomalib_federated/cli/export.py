@@ -24,6 +24,7 @@ from anomalib_federated.deploy.precision import RowType
 from anomalib_federated.evaluation.measuring.calibrate import calibrate, calibrated_as_exported
 from anomalib_federated.models import FederatedPatchcore, detector_of
 from anomalib_federated.models.image_score import ScoreRule
+from anomalib_federated.untrusted import said, shown
 
 PROJECTIONS = {"pca": pca, "orthogonal": orthogonal}
 
@@ -110,6 +111,14 @@ def _with_thresholds_of(model: FederatedPatchcore, folder: Path, *, banks: set[s
         raise ValueError(msg)
     if bundle.manifest.get("bank", {}).get("digest") not in banks:
         msg = f"The bundle {folder} was made of another bank, so its thresholds do not fit; give --normal."
+        raise ValueError(msg)
+    rule, theirs = model.scorer.image_score.rule, bundle.manifest.get("score")
+    if theirs != rule:
+        msg = f"The bundle {folder} scores by {said(str(theirs))}, not {rule}: its thresholds do not fit; give --score."
+        raise ValueError(msg)
+    neighbors = bundle.manifest.get("num_neighbors")
+    if rule == "reweighted" and neighbors != model.scorer.image_score.neighbors:
+        msg = f"The bundle {folder} has num_neighbors = {shown(neighbors)}, and thresholds of it; give --num_neighbors."
         raise ValueError(msg)
     for name in model.bank.categories:
         model.post_processor.adopt(name, bundle.manifest["categories"][name])

@@ -94,6 +94,9 @@ class Calibration:
             self.promise  # noqa: B018 - its checks are wanted
         except ValueError as error:
             raise CalibrationError(str(error)) from error
+        if self.threshold >= 1:
+            msg = "The threshold would be 1, and no part could score above it: check the pictures, or export again."
+            raise CalibrationError(msg)
 
     @cached_property
     def promise(self) -> FalseAlarms:

@@ -19,6 +19,7 @@ def provenance(model: FederatedPatchcore) -> dict[str, Any]:
         "backbone": {"name": model.space.backbone, "digest": model.space.weights},
         "space": asdict(model.space),
         "score": model.scorer.image_score.rule,
+        "num_neighbors": model.scorer.image_score.neighbors,
         "bank": {"digest": model.bank.digest, "rows": len(model.bank)},
         "sites": list(model.bank.sites),
         "privacy": describe_privacy(model.bank),

@@ -103,3 +103,9 @@ def test_pipes_and_large_files_are_not_waited_for(tmp_path: Path, monkeypatch: p
     for path in (pipe, "/dev/zero"):
         with pytest.raises(ValueError, match="not a regular file"):
             read_image(path)
+
+
+def test_what_would_start_another_program_is_no_picture(tmp_path: Path) -> None:
+    Image.new("RGB", (20, 20), "white").save(tmp_path / "part.png", format="EPS")
+    with pytest.raises(ValueError, match=r"not a known picture format"):  # Pillow reads EPS through Ghostscript
+        read_image(tmp_path / "part.png")

@@ -16,7 +16,7 @@ from scipy.stats import beta
 from anomalib_federated.deploy.calibration import Calibration, CalibrationError, calibrate
 from anomalib_federated.false_alarms import making_sure
 
-SCORES = st.floats(0, 1) | st.integers(0, 5).map(lambda fifth: fifth / 5)
+SCORES = st.floats(0, 1, exclude_max=True) | st.integers(0, 4).map(lambda fifth: fifth / 5)
 RNG = np.random.default_rng(0)
 DRAWN = [RNG.beta(5, 8, size=100).tolist() for _ in range(2)]
 
@@ -183,3 +183,9 @@ def test_a_file_that_is_huge_or_missing_is_refused(tmp_path: Path) -> None:
 def test_scores_that_cannot_be_are_refused(scores: list[float], peaks: list[float], message: str) -> None:
     with pytest.raises(CalibrationError, match=message):
         calibrate(scores, peaks, category="a", model_version="b", false_alarm_rate=0.1)
+
+
+@pytest.mark.parametrize("scores", [[1.0], [1.0] * 40])
+def test_a_threshold_that_nothing_can_exceed_is_refused(scores: list[float]) -> None:
+    with pytest.raises(CalibrationError, match="no part could score above it"):
+        calibrate(scores, [0.5] * len(scores), category="a", model_version="b", false_alarm_rate=0.05)

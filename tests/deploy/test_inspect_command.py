@@ -23,9 +23,8 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_state_is_kept_apart_from_the_pictures(
     model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], option: str, folders: tuple[str, str]
 ) -> None:
-    pictures, state = folders
-    picture = save(tmp_path / pictures / "part.jpg", part())
-    where, kept = str(tmp_path / pictures), str(tmp_path / state)
+    where, kept = (str(tmp_path / folder) for folder in folders)
+    picture = save(Path(where, "part.jpg"), part())
     assert run("inspect", ["--model", str(model), option, where, "--state", kept, "--page", "0"]) == 2
     assert "give another folder as --state" in capsys.readouterr().err
     assert picture.exists(), "the page's small pictures are tidied up in the state"
