@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
 from fractions import Fraction
 from pathlib import Path
@@ -276,7 +277,8 @@ def test_thresholds_told_by_somebody_else_are_refused(change: dict[str, object])
 
 
 def test_operating_points_that_pictures_cannot_tell_are_left_out_and_said(caplog: pytest.LogCaptureFixture) -> None:
-    processor = calibrated(batch_of([float(number) for number in range(12)]))
+    with caplog.at_level(logging.WARNING):
+        processor = calibrated(batch_of([float(number) for number in range(12)]))
     assert list(processor.operating_points["a"]) == [0.1]
     assert processor.thresholds["a"].promise == FalseAlarms(pictures=12, rank=1)
     assert "12 normal validation images are too few for a false-alarm rate of 0.05" in caplog.text

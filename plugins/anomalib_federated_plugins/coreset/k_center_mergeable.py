@@ -24,6 +24,9 @@ from anomalib_federated_plugins.coreset.k_center import first_pick
 
 logger = logging.getLogger(__name__)
 
+ROUNDING = 1 + 1e-6
+"""A radius that was computed anew, by products of other shapes, may come out a little larger."""
+
 
 class KCenterMergeableCoreset(Coreset):
     """Picks for a site of a federation: more rows than the global bank will keep, so that merging costs little.
@@ -71,7 +74,7 @@ class KCenterMergeableCoreset(Coreset):
         greedy.grow(min(self.final_rows, most), radius=self.budget.radius)
         of_final = greedy.radius_after(min(self.final_rows, most))  # of a resumed selection, too
         if most > self.final_rows:
-            greedy.grow(most, radius=max(self.budget.radius or 0.0, self.epsilon / 2 * of_final))
+            greedy.grow(most, radius=max(self.budget.radius or 0.0, self.epsilon / 2 * of_final * ROUNDING))
         self._tell(len(greedy.indices), of_final=of_final, reached=greedy.radius)
         return Picks(greedy.indices, greedy.owner)
 
