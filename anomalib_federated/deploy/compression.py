@@ -12,6 +12,7 @@ from anomalib_federated.bank import MemoryBank
 from anomalib_federated.bank.own_distance import has_own_distance
 from anomalib_federated.models import FederatedPatchcore
 from anomalib_federated.models.patch_features import patch_rows
+from anomalib_federated.models.principal_directions import principal_directions
 from anomalib_federated.selection.distances import squared_distances
 
 SPARE = 16
@@ -157,10 +158,8 @@ def _projected(bank: MemoryBank, projections: dict[str, Tensor]) -> MemoryBank:
 
 
 def _principal(features: Tensor, width: int) -> Tensor:
-    centred = features.double() - features.double().mean(0)
-    _, vectors = torch.linalg.eigh(centred.T @ centred)
-    kept: Tensor = vectors.flip(1)[:, :width].float().contiguous()
-    return kept
+    _, directions = principal_directions(features.double() - features.double().mean(0))
+    return directions[:, :width].float().contiguous()
 
 
 def _check_width(bank: MemoryBank, width: int) -> None:

@@ -24,6 +24,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import linear, pad
 
+from anomalib_federated.models.nearest_rows import nearest_rows
+from anomalib_federated.models.principal_directions import principal_directions
 from anomalib_federated.selection.distances import not_negative
 
 TILE = 2
@@ -84,7 +86,7 @@ class RowSketch(NamedTuple):
     @classmethod
     def of(cls, rows: Tensor) -> RowSketch:
         """The sketch of rows of shape ``(m, d)``, float32, around their mean."""
-        directions = _principal_directions(rows)
+        directions = _sketched_directions(rows)
         projected = rows @ directions
         step = (projected.abs().max() / LEVELS).clamp_min(SMALLEST_STEP)
         steps = projected.abs().amax(1).clamp_min(step) / LEVELS
@@ -124,14 +126,12 @@ def nearest_in_two_stages(patches: Tensor, rows: Tensor, sketch: RowSketch) -> t
     return _recheck(distances, owners, flat, rows)
 
 
-def _principal_directions(rows: Tensor) -> Tensor:
+def _sketched_directions(rows: Tensor) -> Tensor:
     """As many as a sketch of these rows has, shape ``(d, k)``."""
-    # Of the scatter matrix, not of the rows: d x d is small, however many rows there are.
-    shares, directions = torch.linalg.eigh(rows.double().T @ rows.double())
-    needed = shares.clamp_min(0).cumsum(0) > (1 - SKETCH_SHARE) * shares.sum()
+    shares, directions = principal_directions(rows)
+    needed = shares.flip(0).clamp_min(0).cumsum(0) > (1 - SKETCH_SHARE) * shares.sum()
     count = min(-(-max(int(needed.sum()), 1) // DIRECTION_STEP) * DIRECTION_STEP, MOST_DIRECTIONS)
-    principal: Tensor = directions.flip(1)[:, :count].float()
-    return principal
+    return directions[:, :count].float()
 
 
 def _tile_order(height: int, width: int, *, device: torch.device | None = None) -> tuple[Tensor, Tensor]:
@@ -172,8 +172,7 @@ def _recheck(distances: Tensor, owners: Tensor, patches: Tensor, rows: Tensor) -
     filled = pad(distances, (0, RECHECKED), value=-1.0)  # small pictures have fewer patches
     doubtful = filled.topk(RECHECKED, dim=1).indices.clamp_max(distances.shape[1] - 1)
     queries = patches.gather(1, doubtful.unsqueeze(2).expand(-1, -1, patches.shape[2])).flatten(0, 1)
-    squared, nearest = torch.addmm(rows.pow(2).sum(1), queries, rows.T, alpha=-2).min(1)
-    exact = not_negative(squared + queries.pow(2).sum(1)).sqrt()
+    exact, nearest = nearest_rows(queries, rows)
     return (
         distances.scatter(1, doubtful, exact.reshape(-1, RECHECKED)),
         owners.scatter(1, doubtful, nearest.reshape(-1, RECHECKED)),
