@@ -22,9 +22,12 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Any, cast
 
 INTERFACES = {
+    "attack": "anomalib_federated.interfaces.attack:Attack",
     "coreset": "anomalib_federated.interfaces.coreset:Coreset",
+    "fairness": "anomalib_federated.interfaces.fairness:Fairness",
     "partitioner": "anomalib_federated.interfaces.partitioner:Partitioner",
     "privacy": "anomalib_federated.interfaces.privacy:Privacy",
+    "screening": "anomalib_federated.interfaces.screening:Screening",
     "strategy": "anomalib_federated.interfaces.strategy:BankStrategy",
 }
 """Each kind of plugin and the class that its plugins subclass."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 from anomalib_federated import registry
-from anomalib_federated.testing import coreset, partitioner, privacy, strategy
+from anomalib_federated.testing import attack, coreset, fairness, partitioner, privacy, screening, strategy
 
 
 class Check(Protocol):
@@ -21,9 +21,12 @@ class Check(Protocol):
 
 
 _CHECKS: dict[str, tuple[Check, ...]] = {
+    "attack": attack.CHECKS,
     "coreset": coreset.CHECKS,
+    "fairness": fairness.CHECKS,
     "partitioner": partitioner.CHECKS,
     "privacy": privacy.CHECKS,
+    "screening": screening.CHECKS,
     "strategy": strategy.CHECKS,
 }
 

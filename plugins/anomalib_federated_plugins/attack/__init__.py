@@ -1,0 +1,1 @@
+"""What bad sites send, for evaluation only."""

@@ -1,0 +1,1 @@
+"""Which rows that sites sent are refused."""
