@@ -63,10 +63,8 @@ def test_rows_keep_their_groups_through_merging_taking_apart_and_files(banks, ch
     assert told(in_order(merged)) == wanted
     for bank in banks:
         (site,), (category,) = bank.sites, bank.categories
-        mine = (merged.row_site == merged.sites.index(site)) & (
-            merged.row_category == merged.categories.index(category)
-        )
-        again = merged.select(mine.nonzero().flatten())
+        of_category = merged.row_category == merged.categories.index(category)
+        again = merged.select((of_category & (merged.row_site == merged.sites.index(site))).nonzero().flatten())
         assert (again.groups, group_of_rows(again)) == (bank.groups, group_of_rows(bank))
 
 
