@@ -21,7 +21,7 @@ SIZES = (30, 12, 5, 1)
 
 
 def exactly_the_budget_is_chosen(plugin: Plugin) -> None:
-    """``choose`` answers distinct row numbers, int64, 1-D, as many as the budget; for every sharing of rows there is."""
+    """``choose`` answers distinct row numbers, int64, 1-D, as many as the budget, whatever the groups' sizes."""
     for sizes in (SIZES, (20, 20), (1, 47), (9,), (2, 2, 2, 2, 2, 40)):
         features, group = _grouped(sizes)
         for budget in _budgets(plugin, sizes):
@@ -70,7 +70,9 @@ def a_declared_minimum_is_kept(plugin: Plugin) -> None:
     least = plugin().minimum
     for sizes in (SIZES, (40, 3, 1), (200, 1, 1), (25, 25)):
         _, group = _grouped(sizes)
-        features = normal_features(len(group), 6)  # small groups lie amid large ones, where nothing calls for their rows
+        features = normal_features(
+            len(group), 6
+        )  # small groups lie amid large ones, where nothing calls for their rows
         for budget in _budgets(plugin, sizes):
             quotas = plugin().select(features, group, budget=budget).quotas.tolist()
             assert all(quota >= min(least, size) for quota, size in zip(quotas, sizes, strict=True)), (
@@ -148,7 +150,9 @@ def half_precision_changes_no_choice(plugin: Plugin) -> None:
     features, group = _grouped((200, 80, 20))
     half = features.half()
     chosen = plugin().select(half, group, budget=25)
-    _check_same(chosen, plugin().select(half.float(), group, budget=25), "float32 in place of float16, of equal values,")
+    _check_same(
+        chosen, plugin().select(half.float(), group, budget=25), "float32 in place of float16, of equal values,"
+    )
 
 
 def rows_may_come_in_blocks(plugin: Plugin) -> None:

@@ -155,9 +155,7 @@ class NeedsTwoGroups(Equal):
 
 @fault("groups_of_one_row_are_no_trouble")
 class CannotCoverASingleRow(Equal):
-    select = with_selection(
-        lambda found, group: replace(found, own_radius=found.own_radius + 1.0 * (len(group) == 6))
-    )
+    select = with_selection(lambda found, group: replace(found, own_radius=found.own_radius + 1.0 * (len(group) == 6)))
 
 
 @fault("equal_rows_are_no_trouble")
@@ -185,7 +183,10 @@ class NeedsTwoDimensions(Equal):
 class ReplacesNan(Equal):
     def select(self, features, group, *, budget, seed=0):
         return super().select(
-            torch.nan_to_num(features) if isinstance(features, torch.Tensor) else features, group, budget=budget, seed=seed
+            torch.nan_to_num(features) if isinstance(features, torch.Tensor) else features,
+            group,
+            budget=budget,
+            seed=seed,
         )
 
 

@@ -115,13 +115,13 @@ def _sites(union: CategoryUnion) -> Tensor:
 
 
 def _picture_groups(union: CategoryUnion) -> Tensor:
-    for site, bank in union.banks.items():
-        if bank.row_group is None:
-            msg = (
-                f"Site '{site}' does not say of which groups its rows of '{union.category}' are; let it build its bank "
-                "with a grouping of its pictures, or set group_by: site."
-            )
-            raise BankError(msg)
+    without = [site for site, bank in union.banks.items() if bank.row_group is None]
+    if without or union.row_group is None:
+        msg = (
+            f"Site '{without[0]}' does not say of which groups its rows of '{union.category}' are; let it build its "
+            "bank with a grouping of its pictures, or set group_by: site."
+        )
+        raise BankError(msg)
     return union.row_group.long()
 
 
@@ -140,5 +140,7 @@ def _one_of_each(names: Sequence[str], rows: Rows, group: Tensor, chosen: Tensor
         counts[group[chosen[gives_way]]] -= 1
         counts[number] = 1
         chosen = torch.cat([chosen[:gives_way], chosen[gives_way + 1 :], added])
-        logger.warning("The fairness rule keeps no row of '%s'; one of its rows replaces the latest pick", names[number])
+        logger.warning(
+            "The fairness rule keeps no row of '%s'; one of its rows replaces the latest pick", names[number]
+        )
     return chosen
