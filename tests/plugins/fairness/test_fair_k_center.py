@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from anomalib_federated.selection.lazy_greedy import LazyGreedy
 from anomalib_federated.selection.rows import TensorRows
-from anomalib_federated_plugins.fairness import shifting
+from anomalib_federated_plugins.fairness import fair_k_center, shifting
 from anomalib_federated_plugins.fairness.fair_k_center import QUOTAS, FairKCenter
 from anomalib_federated_plugins.fairness.none import NoFairness
 
@@ -75,13 +75,29 @@ def test_by_hand_a_quota_moves_a_head_to_its_neighbour():
 
 @pytest.mark.parametrize("seed", range(5))
 def test_where_greedy_keeps_to_the_quotas_already_nothing_moves(seed):
-    features = torch.randn(60, 4, generator=torch.Generator().manual_seed(seed))
-    picks = NoFairness().select(features, torch.zeros(60, dtype=torch.int64), budget=10, seed=seed).indices
-    group = torch.randint(2, (60,), generator=torch.Generator().manual_seed(seed))
+    """Beside every row there is one that float32 products cannot tell from it."""
+    features = 100 * torch.randn(60, 4, generator=torch.Generator().manual_seed(seed))
+    features = torch.cat([features - 1e-5, features])
+    picks = NoFairness().select(features, torch.zeros(120, dtype=torch.int64), budget=10, seed=seed).indices
+    group = torch.zeros(120, dtype=torch.int64)
     group[picks] = torch.arange(10) % 2
     selection = FairKCenter().select(features, group, budget=10, seed=seed)
     assert selection.quotas.tolist() == [5, 5]
     assert selection.indices.tolist() == picks.tolist()
+
+
+@pytest.mark.parametrize("given", [[], [3], [3, 40], [90, 40, 41], [3, 90, 91]])
+def test_groups_are_filled_up_by_what_is_farthest_from_the_rows_of_all_groups(given):
+    generator = torch.Generator().manual_seed(4)
+    features, group = torch.randn(100, 3, generator=generator), torch.tensor([0] * 30 + [1] * 55 + [2] * 15)
+    rows, chosen = TensorRows(features), torch.tensor(given, dtype=torch.int64)
+    for number, count in ((0, 4), (2, 6), (1, 0)):
+        found = fair_k_center._farthest_of_group(rows, group == number, chosen, count, seed=1).tolist()
+        picks = [*given] if given else found[:1]
+        for _ in range(count - (not given and count > 0)):
+            away = torch.cdist(features.double(), features[picks].double()).amin(1)
+            picks.append(int(away.masked_fill(group != number, -1).argmax()))
+        assert found == (picks[len(given) :] if count else [])
 
 
 def test_a_small_group_far_away_is_covered_by_rows_of_its_own():

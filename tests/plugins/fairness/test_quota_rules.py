@@ -86,7 +86,7 @@ def test_each_groups_rows_are_those_of_k_center_on_it_alone(rule):
 def test_a_rule_says_its_settings_and_refuses_others():
     assert repr(Proportional(minimum=3)) == "Proportional(minimum=3)"
     for minimum in (-1, 1.0, True, "2", None):
-        with pytest.raises(ValueError, match="The fairness rule's minimum is .*; give a number of rows, an int"):
+        with pytest.raises(ValueError, match=r"The fairness rule's minimum is .*; give a number of rows, an int"):
             Equal(minimum=minimum)
     with pytest.raises(ValueError, match="A budget of 7 rows cannot give each of 2 groups 4 rows; allow at least 8"):
         Equal(minimum=4).select(torch.eye(12), torch.arange(12) % 2, budget=7)
