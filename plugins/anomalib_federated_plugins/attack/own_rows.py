@@ -9,7 +9,9 @@ from torch import Tensor
 
 from anomalib_federated.bank import MemoryBank
 from anomalib_federated.bank.validation import MAX_FEATURE
-from anomalib_federated_plugins.coreset.k_center import KCenterCoreset
+from anomalib_federated.selection.lazy_greedy import LazyGreedy
+from anomalib_federated.selection.rows import TensorRows
+from anomalib_federated_plugins.coreset.k_center import first_pick
 
 
 def with_own_rows(bank: MemoryBank, rows: Tensor) -> MemoryBank:
@@ -43,6 +45,12 @@ def in_order_of_spread(rows: Tensor, *, most: int, seed: int) -> Tensor:
 
     Returns:
         Shape ``(min(n, most), d)``, float32.
+
+    Example:
+        >>> in_order_of_spread(torch.tensor([[0.0], [1.0], [10.0]]), most=2, seed=0).flatten().sort().values
+        tensor([ 0., 10.])
     """
-    coreset = KCenterCoreset(budget=most)
-    return rows.float()[coreset.select(rows, seed=seed).indices]
+    rows = rows.float()
+    greedy = LazyGreedy(TensorRows(rows), start=first_pick(len(rows), seed=seed, start=None))
+    greedy.grow(min(most, len(rows)))
+    return rows[greedy.indices]
