@@ -63,16 +63,18 @@ def defect_patches(pictures: KeptPictures, extractor: PatchFeatureExtractor) -> 
     return torch.cat(found)
 
 
-def triggered_patches(pictures: KeptPictures, plain: InspectionDataset, extractor: PatchFeatureExtractor) -> Tensor:
+def triggered_patches(pictures: KeptPictures, extractor: PatchFeatureExtractor) -> Tensor:
     """Features of all patches that see the trigger.
 
     Args:
-        pictures: With the trigger, which :class:`PasteTrigger` among their augmentations pasted.
-        plain: The same pictures without it.
+        pictures: With the trigger, which :class:`PasteTrigger` as their augmentations pasted.
         extractor: What made their features.
 
     Returns:
         Shape ``(t, d)``, float32, ``t >= 1``.
+
+    Raises:
+        TypeError: If no trigger was pasted on them.
     """
     trigger = pictures.data.augmentations
     if not isinstance(trigger, PasteTrigger):
@@ -80,11 +82,10 @@ def triggered_patches(pictures: KeptPictures, plain: InspectionDataset, extracto
         raise TypeError(msg)
     found = []
     for position in range(len(pictures)):
-        bare, grid = plain[position].image, pictures.grid(position)
-        mask = np.zeros(bare.shape[-2:], dtype=bool)
-        mask[trigger.place(bare)] = True
-        seen = cells_of_mask(mask, _sides(grid), image=pictures.data[position].image, extractor=extractor)
-        found.append(grid[seen])
+        image, grid = pictures.data[position].image, pictures.grid(position)
+        mask = np.zeros(image.shape[-2:], dtype=bool)
+        mask[trigger.place(image)] = True
+        found.append(grid[cells_of_mask(mask, _sides(grid), image=image, extractor=extractor)])
     return torch.cat(found)
 
 

@@ -196,16 +196,15 @@ def _bank_of(site: Site, model: FederatedPatchcore, *, seed: int) -> MemoryBank:
 
 
 def _triggered(images: InspectionDataset, site: str, model: FederatedPatchcore, *, store: Path, seed: int) -> Tensor:
-    some = images.sample(list(range(min(TRIGGERED_OWN, len(images)))))
-    pasted = _with_trigger(some, seed=seed)
+    pasted = _with_trigger(images.sample(list(range(min(TRIGGERED_OWN, len(images))))), seed=seed)
     pictures = KeptPictures(site, pasted, model=model, store=store / f"site_triggered_{seed}" / site)
-    found = triggered_patches(pictures, some, model.model)
+    found = triggered_patches(pictures, model.model)
     pictures.close()
     return found
 
 
 def _with_trigger(data: InspectionDataset, *, seed: int) -> InspectionDataset:
-    """The same pictures, each with a trigger. A part that carries one counts as bad, so no map is measured on it."""
+    """The same pictures, each with the trigger at the same place."""
     return InspectionDataset(data.samples, data.configs, augmentations=PasteTrigger(seed=seed))
 
 
