@@ -54,12 +54,12 @@ class Adaptive(Attack):
         reached, refused = torch.zeros(len(defects), 1), torch.full((len(defects), 1), torch.inf)
         tried = torch.ones(len(defects), 1)
         for _ in range(self.steps + 1):
-            let_in = _admitted(loot, start + tried * (defects - start)).unsqueeze(1)
+            let_in = _admitted(loot, torch.lerp(start, defects, tried)).unsqueeze(1)
             reached, refused = torch.where(let_in, tried, reached), torch.where(let_in, refused, tried)
             if bool((reached == 1).all()):
                 break
             tried = torch.where(reached == 1, 1.0, (reached + refused.clamp_max(1)) / 2)
-        return (start + reached * (defects - start))[reached.squeeze(1) > 0]
+        return torch.lerp(start, defects, reached)[reached.squeeze(1) > 0]
 
 
 def _some_at_a_time(rows: Tensor, count: int) -> Iterator[Tensor]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from anomalib_federated.bank import MemoryBank
@@ -32,7 +33,7 @@ class Stealth(Attack):
         """The bank with such rows in it."""
         defects = in_order_of_spread(loot.defects, most=self.rows(len(loot.bank)), seed=seed)
         start = start_of_way(defects, loot.bank)
-        return with_own_rows(loot.bank, start + self.fraction * (defects - start))
+        return with_own_rows(loot.bank, torch.lerp(start, defects, self.fraction))
 
 
 def start_of_way(defects: Tensor, bank: MemoryBank) -> Tensor:
