@@ -61,11 +61,10 @@ def run(command: str, arguments: Sequence[str]) -> int:
 
 def _study(config: Namespace) -> Study:
     strategy = plugin_option(config.strategy, default=PLUGINS["--strategy"])
+    attacks, defences = _plain(config.attacks), _plain(config.defences)
     return Study(
-        attacks={name: _named(name, spec) for name, spec in config.attacks.items()},
-        defences={
-            name: _defence(name, spec or {}, strategy, seed=config.seed) for name, spec in config.defences.items()
-        },
+        attacks={name: _named(name, spec) for name, spec in attacks.items()},
+        defences={name: _defence(name, spec or {}, strategy, seed=config.seed) for name, spec in defences.items()},
         undefended=Defence(strategy=strategy, seed=config.seed),
         shares=config.shares,
         bad_sites=config.bad_sites,
@@ -79,6 +78,15 @@ def _study(config: Namespace) -> Study:
             **{name: _decisive(config[name]) for name in ("data", "model")},
         },
     )
+
+
+def _plain(value: Any) -> Any:  # noqa: ANN401 - whatever YAML holds
+    """What the parser made of plugins in lists, as plain data again."""
+    if isinstance(value, Namespace):
+        value = value.as_dict()
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, list) else value
 
 
 def _named(name: str, spec: Mapping[str, Any] | None) -> dict[str, Any]:
