@@ -21,6 +21,7 @@ from anomalib_federated import registry
 from anomalib_federated.backbones import DEFAULT_BACKBONE, Backbone
 from anomalib_federated.bank import BankError, FeatureSpace, MemoryBank
 from anomalib_federated.bank.feature_space import Frame
+from anomalib_federated.data.dataset import InspectionDataset
 from anomalib_federated.interfaces.coreset import Coreset
 from anomalib_federated.memory import parse_bytes
 from anomalib_federated.metrics import AUSPRO
@@ -217,7 +218,7 @@ class FederatedPatchcore(MemoryBankMixin, AnomalibModule):
                 Path(self.store) if self.store else None,
                 memory=self.memory,
                 dtype=self.store_dtype,
-                reading=repr(getattr(getattr(loader, "dataset", None), "augmentations", None)),
+                reading=_reading(getattr(loader, "dataset", None)),
             )
         return self._patches
 
@@ -349,3 +350,10 @@ class FederatedPatchcore(MemoryBankMixin, AnomalibModule):
                 AUSPRO(prefix="pixel_", strict=False),
             ]
         )
+
+
+def _reading(dataset: object) -> str:
+    """How a data set reads its pictures; one of anomalib's own says it by its augmentations alone."""
+    if isinstance(dataset, InspectionDataset):
+        return dataset.reading
+    return repr(getattr(dataset, "augmentations", None))
