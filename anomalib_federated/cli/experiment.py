@@ -10,6 +10,7 @@ from jsonargparse import ActionConfigFile, ArgumentParser, Namespace
 from lightning import seed_everything
 from rich.console import Console
 
+from anomalib_federated.cli.corruption_option import add_corruption, corruptions_of
 from anomalib_federated.cli.logs import configure_logs
 from anomalib_federated.cli.memory_option import expand_memory
 from anomalib_federated.cli.results_table import print_results
@@ -64,6 +65,7 @@ def _experiment(parser: ArgumentParser, config: Namespace) -> Experiment:
         output=Path(config.output),
         settings={name: _decisive(name, config[name]) for name in NOT_DECISIVE},
         resamples=config.resamples,
+        corruptions=tuple(corruptions_of(config.corruption)),
     )
 
 
@@ -113,5 +115,6 @@ def _parser(command: str) -> ArgumentParser:
     )
     parser.add_argument("--seeds", type=list[int], default=[0], help="every cell is computed with each")
     parser.add_argument("--resamples", type=int, default=1000, help="of the bootstrap behind the intervals; 0: none")
+    add_corruption(parser)
     parser.add_argument("--output", type=str, default="results/experiment", help="folder to write")
     return parser

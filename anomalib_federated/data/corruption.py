@@ -83,10 +83,7 @@ class Corruption:
             >>> Corruption.of({"preset": "medium", "probability": 1})
             Corruption(brightness=0.4, contrast=0.4, blur=2.0, noise=0.03, probability=1, seed=0)
         """
-        given = {"preset": spec} if isinstance(spec, str) else dict(spec) if isinstance(spec, Mapping) else None
-        if given is None:
-            msg = f"A corruption is {spec!r}; name {_names()}, or give fields such as {{brightness: 0.3}}."
-            raise ValueError(msg)
+        given = {"preset": spec} if isinstance(spec, str) else _fields(spec)
         start = _preset(given.pop("preset")) if "preset" in given else cls()
         known = [field.name for field in fields(cls)]
         if unknown := sorted(map(str, set(given) - set(known))):
@@ -147,6 +144,13 @@ PRESETS = {
 }
 """By name: probability, strength and noise of an earlier federated system on AutoVI, whose strength is brightness and
 contrast here, and 5 pixels of blur each."""
+
+
+def _fields(spec: object) -> dict[str, Any]:
+    if not isinstance(spec, Mapping):
+        msg = f"A corruption is {spec!r}; name {_names()}, or give fields such as {{brightness: 0.3}}."
+        raise ValueError(msg)  # noqa: TRY004 - what stands in a configuration is a value
+    return dict(spec)
 
 
 def _preset(name: object) -> Corruption:
