@@ -9,11 +9,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from anomalib_federated.evaluation.corrupted import AT_CLEAN, FIGURES, Corrupted
+from anomalib_federated.evaluation.corrupted import FIGURES, SHOWN, Corrupted, clean_figures
 from anomalib_federated.evaluation.results import Result
 from anomalib_federated.evaluation.undefined import show
-
-SHOWN = ("image_auroc", "auc_spro@0.05", "tpr@tnr0.95", *AT_CLEAN)
 
 
 def print_corrupted(results: Sequence[Result], corrupted: Sequence[Corrupted]) -> None:
@@ -29,9 +27,7 @@ def print_corrupted(results: Sequence[Result], corrupted: Sequence[Corrupted]) -
         table.add_column("pictures", overflow="fold", min_width=8)
         for name in SHOWN:
             table.add_column(FIGURES[name], justify="right", min_width=9)
-        at_95 = next((point for point in result.figures.operating_points if point.tnr == 0.95), None)
-        own = (None, None) if at_95 is None else (at_95.tpr, at_95.test_tnr)
-        clean = {name: result.figures.headline(name) for name in SHOWN[:3]} | dict(zip(AT_CLEAN, own, strict=True))
+        clean = clean_figures(result)
         table.add_row("clean", *(show(clean[name]) for name in SHOWN))
         for level in changed.levels:
             table.add_row(escape(level.name), *(show(level.figures[name]) for name in SHOWN))

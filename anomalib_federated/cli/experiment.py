@@ -15,6 +15,7 @@ from anomalib_federated.cli.logs import configure_logs
 from anomalib_federated.cli.memory_option import expand_memory
 from anomalib_federated.cli.results_table import print_results
 from anomalib_federated.data import AutoVI
+from anomalib_federated.evaluation.comparison.score_rules import different_rules
 from anomalib_federated.evaluation.experiments.experiment import Experiment, Outcome, run_experiment
 from anomalib_federated.evaluation.experiments.methods import ExperimentError, Method
 from anomalib_federated.files import write_file
@@ -86,6 +87,8 @@ def _tell(outcome: Outcome, output: Path) -> None:
     for seed in sorted({result.seed for result in outcome.results}):
         console.print(f"[bold]seed {seed}")
         print_results([result for result in outcome.results if result.seed == seed])
+    if warning := different_rules(outcome.results):
+        console.print(f"[bold red]{warning}", soft_wrap=True)
     before = len(outcome.results) - outcome.computed
     console.print(f"{outcome.computed} cells computed, {before} finished before; all lies in {output}.")
     for failure in outcome.failures:

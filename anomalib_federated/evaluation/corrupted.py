@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
 
 from anomalib_federated.evaluation.figures import HEADLINES, Interval
-from anomalib_federated.evaluation.results import METRICS, ResultError, result_folder
+from anomalib_federated.evaluation.results import METRICS, Result, ResultError, result_folder
 from anomalib_federated.files import write_file
 
 FILE = "corruption.json"
@@ -20,6 +20,9 @@ AT_CLEAN = ("tpr@clean0.95", "tnr@clean0.95")
 
 FIGURES = HEADLINES | {AT_CLEAN[0]: "TPR at the clean threshold", AT_CLEAN[1]: "TNR at the clean threshold"}
 """The figures, by name, and in words; TPR at 95 % TNR is at the threshold of corrupted validation pictures."""
+
+SHOWN = ("image_auroc", "auc_spro@0.05", "tpr@tnr0.95", *AT_CLEAN)
+"""Those that tables show."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +65,14 @@ class Corrupted:
 
 
 _CORRUPTED = TypeAdapter(Corrupted)
+
+
+def clean_figures(result: Result) -> dict[str, float | None]:
+    """The figures of :data:`SHOWN` on clean pictures, of which both thresholds are one."""
+    point = next((point for point in result.figures.operating_points if point.tnr == 0.95), None)
+    at_clean = (None, None) if point is None else (point.tpr, point.test_tnr)
+    figures = {name: result.figures.headline(name) for name in SHOWN if name not in AT_CLEAN}
+    return figures | dict(zip(AT_CLEAN, at_clean, strict=True))
 
 
 def write_corrupted(output: Path, corrupted: Corrupted) -> Path:
