@@ -22,7 +22,7 @@ from anomalib_federated.evaluation.comparison.tables import (
     statistics_table,
 )
 from anomalib_federated.evaluation.comparison.trade_off import TradeOff
-from anomalib_federated.evaluation.comparison.trade_off_tables import HOW_TO_READ_TRADE_OFF, STANDING, trade_off_table
+from anomalib_federated.evaluation.comparison.trade_off_tables import HOW_TO_READ_TRADE_OFF, trade_off_table
 from anomalib_federated.evaluation.results import Result
 
 
@@ -50,8 +50,7 @@ def print_trade_off(trade: TradeOff) -> None:
     """Print what each method reaches and what it costs."""
     console = Console(highlight=False)
     console.print("\n[bold]Accuracy and its price")
-    table = trade_off_table(trade)
-    _print_table(console, table[[STANDING, *table.columns.drop(STANDING)]], None)
+    _print_table(console, trade_off_table(trade), None)
     console.print(escape(" ".join([*trade.notes, HOW_TO_READ_TRADE_OFF])), style="dim")
 
 

@@ -36,6 +36,7 @@ from tests.evaluation.trade_off_examples import (
     SPRO,
     SUCCESS,
     WORST,
+    attack_cell,
     corrupted_of,
     priced_result,
     write_example,
@@ -61,7 +62,8 @@ def test_every_number_is_one_that_was_measured(trade: TradeOff) -> None:
         assert row.measured["auc_spro@0.05"] == SPRO[row.method]
         assert row.measured["worst_group"] == WORST[row.method]
         assert row.measured["whitelisting"] == SUCCESS.get(row.method)
-        assert row.measured["corrupted"] == CORRUPTED[row.method]
+        assert row.measured["corrupted_image_auroc"] == CORRUPTED[row.method]
+        assert row.measured["corrupted_auc_spro@0.05"] == CORRUPTED[row.method] / 2
         assert row.measured["bytes_sent"] == SENT.get(row.method)
         assert row.measured["epsilon"] == (4.0 if row.method == "private" else math.inf)
         assert not row.incomplete
@@ -84,7 +86,7 @@ def test_what_was_not_measured_is_never_a_number() -> None:
     assert table.loc["c", heading("bytes_sent")] == POOLED
     assert table.loc["c", heading("auc_spro@0.05")] == NOT_MEASURED
     assert table.loc["a", heading("epsilon")] == NO_PROMISE
-    for aspect in ("worst_group", "whitelisting", "corrupted"):
+    for aspect in ("worst_group", "whitelisting", "corrupted_image_auroc"):
         assert frame[aspect].isna().all()
     assert math.isnan(frame.loc["b", "bytes_sent"])
     assert math.isnan(frame.loc["c", "bytes_sent"])
@@ -114,12 +116,12 @@ def test_a_mean_is_of_all_categories_or_it_is_none() -> None:
     found = {row.method: row for row in trade_off(results, beside).rows}
     assert found["a"].measured["bytes_sent"] == 200
     assert found["a"].measured["whitelisting"] == pytest.approx((0.4 + 0.1) / 2)
-    assert found["a"].measured["corrupted"] == pytest.approx(0.6)  # under "high", which both have
+    assert found["a"].measured["corrupted_image_auroc"] == pytest.approx(0.6)  # under "high", which both have
     assert found["b"].measured["bytes_sent"] is None
     assert found["b"].incomplete == {"image_auroc", "auc_spro@0.05", "whitelisting", "bytes_sent"}
     table = trade_off_table(trade_off(results, beside))
     assert table.loc["b", heading("whitelisting")] == "incomplete"
-    assert table.loc["b", heading("corrupted")] == NOT_MEASURED
+    assert table.loc["b", heading("corrupted_image_auroc")] == NOT_MEASURED
 
 
 def test_groups_are_those_of_a_grouping_else_sites_and_at_least_two(tmp_path: Path) -> None:
@@ -134,19 +136,18 @@ def test_groups_are_those_of_a_grouping_else_sites_and_at_least_two(tmp_path: Pa
 def test_corruptions_that_not_all_were_measured_under_are_not_compared() -> None:
     beside = Beside(corrupted=(corrupted_of("a", "tile", {"low": 0.9}), corrupted_of("b", "tile", {"high": 0.9})))
     found = trade_off([priced_result("a"), priced_result("b")], beside)
-    assert "corrupted" not in found.aspects
+    assert not any("corrupted" in name for name in found.aspects)
     assert any("No corruption is one that all methods were measured under" in note for note in found.notes)
 
 
-def test_attacks_of_no_method_tell_nothing(tmp_path: Path) -> None:
+def test_where_nothing_is_attacked_or_nothing_could_be_hidden_nothing_is_told(tmp_path: Path) -> None:
     cells = [
-        {"attack": "clean", "method": "a", "category": "nut"},
-        {"attack": "noise", "success": 0.4},
-        {"attack": "noise", "method": "a", "category": "nut", "success": None},
-        {"attack": "noise", "method": "a", "category": "nut", "success": 0.5, "share": 0.1},
+        attack_cell("a", "clean", missed=0),
+        attack_cell("a", "noise", missed=0, found=0),
+        attack_cell("a", "noise", missed=20, found=40),
     ]
     (tmp_path / "attacks.json").write_text(json.dumps({"note": "of evaluation", "cells": cells}))
-    assert read_beside([tmp_path]).attacks == (AttackSuccess(method="a", category="nut", attack="noise", success=0.5),)
+    assert read_beside([tmp_path]).attacks == (AttackSuccess(method="a", category="tile", attack="noise", success=0.5),)
 
 
 @pytest.mark.parametrize(
@@ -154,7 +155,7 @@ def test_attacks_of_no_method_tell_nothing(tmp_path: Path) -> None:
     [
         ("attacks.json", "{", "attacks.json cannot be used: Invalid JSON"),
         ("attacks.json", "{}", "Field required (cells); measure again"),
-        ("attacks.json", '{"cells": [{"attack": "a", "method": "m", "success": 1.2}]}', "less than or equal to 1"),
+        ("attacks.json", '{"cells": [{"cell": {"defence": "m"}}]}', "Field required (cells.0.cell.attack)"),
         ("metrics/a/nut/fairness.json", "[]", "fairness.json cannot be used"),
         ("metrics/a/nut/corruption.json", '{"method": 3}', "is no corruption.json of this package"),
     ],
@@ -190,7 +191,7 @@ def test_compare_prints_and_writes_it(
     assert math.isnan(frame.loc["centralised", "whitelisting"])
     assert frame.loc["wasteful", "beaten_by"] == "fair; federated; screened"
     assert (
-        "| private | 0.800 | 0.450 | 4 | 0.200 | 0.020 | 0.600 | 0.9 MB | yes |"
+        "| private | yes | 0.800 | 0.450 | 4 | 0.200 | 0.020 | 0.600 | 0.300 | 0.9 MB |"
         in (tmp_path / "trade_off.md").read_text()
     )
     assert r"whitelisting success $\downarrow$" in (tmp_path / "trade_off.tex").read_text()

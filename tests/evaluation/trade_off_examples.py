@@ -59,7 +59,12 @@ def write_fairness(
 
 def corrupted_of(method: str, category: str, values: dict[str, float | None], *, seed: int = 0) -> Corrupted:
     levels = tuple(
-        Level(name=name, corruption={"noise": 0.1}, figures={"image_auroc": value}, intervals={})
+        Level(
+            name=name,
+            corruption={"noise": 0.1},
+            figures={"image_auroc": value, "auc_spro@0.05": value and value / 2},
+            intervals={},
+        )
         for name, value in values.items()
     )
     return Corrupted(method=method, category=category, seed=seed, levels=levels, confidence=0.95, resamples=0)
@@ -80,13 +85,21 @@ def write_example(output: Path) -> Path:
         write_result(output, result)
         write_fairness(output, method, "tile", {"exp1": 0.8, "exp2": WORST[method], "exp3": None})
         write_corrupted(output, corrupted_of(method, "tile", {"low": AUROC[method], "high": CORRUPTED[method]}))
-    cells = [
-        {"method": method, "category": "tile", "attack": attack, "success": share * success, "bad": 1}
-        for method, success in SUCCESS.items()
-        for attack, share in (("whitelisting", 1.0), ("stealth", 0.5))
-    ]
+    cells = [attack_cell("federated", "clean", missed=0)]
+    for method, success in SUCCESS.items():
+        cells.append(attack_cell(method, "whitelisting", missed=round(100 * success)))
+        cells.append(attack_cell(method, "stealth", missed=round(50 * success)))
     (output / "attack").mkdir()
-    (output / "attack" / "attacks.json").write_text(
-        json.dumps({"note": "made up", "cells": [{"attack": "clean"}, *cells]})
-    )
+    (output / "attack" / "attacks.json").write_text(json.dumps({"note": "made up", "cells": cells}))
     return output
+
+
+def attack_cell(
+    defence: str, attack: str, *, missed: int, found: int = 100, category: str = "tile"
+) -> dict[str, object]:
+    """As ``attacks.json`` has it, with more in it than is read."""
+    return {
+        "cell": {"defence": defence, "attack": attack, "bad": 1, "share": 0.5},
+        "whitelisting": {"pictures": 120, "found_clean": found, "missed": missed, "missed_frozen": 0},
+        "settings": {"category": [category], "target": "crack"},
+    }

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, TypeAlias, TypeVar
+from typing import Annotated, TypeVar
 
 from pydantic import Field, TypeAdapter, ValidationError
 
@@ -19,10 +19,7 @@ FAIRNESS = "fairness.json"
 """Beside ``metrics.json``: figures by group of pictures."""
 
 ATTACKS = "attacks.json"
-"""Anywhere below a folder: ``{"cells": [{"method": ..., "category": ..., "attack": ..., "success": ...}, ...]}``.
-
-``success`` is the share of the defective pictures found by the clean bank that the attack hides. Entries may have more
-fields, such as ``seed``; those without a ``method`` or a ``success`` tell nothing here."""
+"""Anywhere below a folder, as ``anomalib-federated attack`` writes it; a defence of a method's name tells of that method."""
 
 DIVISIONS = ("group", "site")
 """What groups may be made by, the first that is there; a defect type is no group of pictures that one is fair to."""
@@ -30,7 +27,9 @@ DIVISIONS = ("group", "site")
 WORST = "auc_spro@0.05"
 """The figure of the worst group."""
 
-Share: TypeAlias = Annotated[float, Field(ge=0, le=1)]
+CLEAN = "clean"
+"""The attack that is none."""
+
 _Read = TypeVar("_Read")
 
 
@@ -72,20 +71,70 @@ class GroupFigures:
 
 @dataclass(frozen=True, kw_only=True)
 class AttackSuccess:
-    """What one attack reached against one method on one category."""
+    """What one attack reached against one method on one category.
 
+    Attributes:
+        method: Name of the method.
+        category: Name of the category.
+        attack: Name of the attack.
+        success: Of the defective pictures that the clean bank finds, the share that the attack hides.
+    """
+
+    method: str
+    category: str
     attack: str
-    method: str = ""
-    category: str = ""
-    success: Share | None = None
-    seed: int = 0
+    success: float
 
 
 @dataclass(frozen=True, kw_only=True)
-class Attacks:
+class Tried:
+    """Which attack was tried against which defence."""
+
+    defence: str
+    attack: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hidden:
+    """Defective pictures that the clean bank finds, and how many of them the attacked one misses."""
+
+    found_clean: Annotated[int, Field(ge=0)]
+    missed: Annotated[int, Field(ge=0)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class AttackSettings:
+    """The only category of a study."""
+
+    category: Annotated[tuple[str, ...], Field(min_length=1, max_length=1)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class AttackCell:
+    """What is read of a cell of ``attacks.json``."""
+
+    cell: Tried
+    whitelisting: Hidden
+    settings: AttackSettings
+
+    @property
+    def success(self) -> AttackSuccess | None:
+        """``None`` if nothing was attacked, or the clean bank finds nothing that could be hidden."""
+        if self.cell.attack == CLEAN or self.whitelisting.found_clean == 0:
+            return None
+        return AttackSuccess(
+            method=self.cell.defence,
+            category=self.settings.category[0],
+            attack=self.cell.attack,
+            success=self.whitelisting.missed / self.whitelisting.found_clean,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class AttackStudy:
     """What is read of ``attacks.json``."""
 
-    cells: tuple[AttackSuccess, ...]
+    cells: tuple[AttackCell, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,7 +152,7 @@ class Beside:
     corrupted: tuple[Corrupted, ...] = field(default=())
 
 
-_GROUPS, _ATTACKS = TypeAdapter(GroupFigures), TypeAdapter(Attacks)
+_GROUPS, _ATTACKS = TypeAdapter(GroupFigures), TypeAdapter(AttackStudy)
 
 
 def read_beside(folders: Sequence[Path]) -> Beside:
@@ -112,17 +161,13 @@ def read_beside(folders: Sequence[Path]) -> Beside:
     Raises:
         ResultError: If a file is unusable.
     """
-    attacks = [
-        cell
-        for folder in folders
-        for path in sorted(folder.glob(f"**/{ATTACKS}"))
-        for cell in _read(path, _ATTACKS).cells
-    ]
+    studies = [_read(path, _ATTACKS) for folder in folders for path in sorted(folder.glob(f"**/{ATTACKS}"))]
+    successes = [cell.success for study in studies for cell in study.cells]
     return Beside(
         groups=tuple(
             _read(path, _GROUPS) for folder in folders for path in sorted(folder.glob(f"**/{METRICS}/*/*/{FAIRNESS}"))
         ),
-        attacks=tuple(cell for cell in attacks if cell.method and cell.success is not None),
+        attacks=tuple(success for success in successes if success is not None),
         corrupted=tuple(each for folder in folders for each in read_all_corrupted(folder)),
     )
 

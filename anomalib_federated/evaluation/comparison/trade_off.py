@@ -47,7 +47,8 @@ ASPECTS = {
     "epsilon": Aspect(label="epsilon", better="less", kind="epsilon"),
     "worst_group": Aspect(label="worst group AUC-sPRO@0.05", better="more"),
     "whitelisting": Aspect(label="whitelisting success", better="less"),
-    "corrupted": Aspect(label="corrupted image AUROC", better="more"),
+    "corrupted_image_auroc": Aspect(label="corrupted image AUROC", better="more"),
+    "corrupted_auc_spro@0.05": Aspect(label="corrupted AUC-sPRO@0.05", better="more"),
     "bytes_sent": Aspect(label="bytes sent", better="less", kind="bytes"),
 }
 """By name."""
@@ -126,7 +127,7 @@ def trade_off(results: Sequence[Result], beside: Beside, *, baseline: str = "cen
         **{figure: _of_figure(results, figure) for figure in ACCURACY},
         "worst_group": _mean_of([(each.method, each.category, each.worst) for each in beside.groups]),
         "whitelisting": _worst_attacks(beside),
-        "corrupted": _of_levels(beside, levels),
+        **{f"corrupted_{figure}": _of_levels(beside, levels, figure) for figure in ACCURACY},
         "bytes_sent": _mean_of([(each.method, each.category, _bytes(each)) for each in results]),
     }
     rows = [_row(method, gathered, categories, of_method(results, method)) for method in methods]
@@ -192,11 +193,11 @@ def _worst_attacks(beside: Beside) -> Values:
     return _reduced(cells, lambda values: max((value for value in values if value is not None), default=None))
 
 
-def _of_levels(beside: Beside, levels: Sequence[str]) -> Values:
-    """Image AUROC under the corruption that lowers it most, of those that all methods were measured under."""
+def _of_levels(beside: Beside, levels: Sequence[str], figure: str) -> Values:
+    """A figure under the corruption that lowers it most, of those that all methods were measured under."""
     cells = []
     for each in beside.corrupted:
-        values = [level.figures.get("image_auroc") for level in each.levels if level.name in levels]
+        values = [level.figures.get(figure) for level in each.levels if level.name in levels]
         known = [value for value in values if value is not None]
         cells.append((each.method, each.category, min(known) if known and len(known) == len(values) else None))
     return _reduced(cells, mean)
@@ -232,7 +233,7 @@ def _notes(rows: Sequence[Row], aspects: Sequence[str], beside: Beside, levels: 
     pooled = [row.method for row in rows if row.pooled]
     told = {
         "whitelisting": f"Whitelisting success is that of the most successful attack tried: {', '.join(attacks)}.",
-        "corrupted": f"Corrupted is the lowest image AUROC under {', '.join(levels)}, calibrated under each.",
+        "corrupted_image_auroc": f"Corrupted is the lowest figure under {', '.join(levels)}.",
         "worst_group": "The worst group is that of each category; of several categories, their mean.",
         "epsilon": "Epsilon is the largest of all promises about pictures; where some have none, it is infinite.",
     }

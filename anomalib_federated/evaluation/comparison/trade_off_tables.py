@@ -27,11 +27,11 @@ _VERDICTS = {True: "yes", None: "not known"}
 
 
 def trade_off_table(trade: TradeOff) -> pd.DataFrame:
-    """All methods as text: a row per method, a column per aspect and :data:`STANDING`."""
+    """All methods as text: a row per method, the columns :data:`STANDING` and one per aspect."""
     rows = {
         row.method: {
-            **{heading(name): shown(row, name) for name in trade.aspects},
             STANDING: _standing(row),
+            **{heading(name): shown(row, name) for name in trade.aspects},
         }
         for row in trade.rows
     }

@@ -10,10 +10,10 @@ from typing import Any, TypeAlias
 from anomalib_federated.data.corruption import Corruption, CorruptionLike
 from anomalib_federated.selection.budget import BudgetLike
 
-_OF_ALL = ("model", "train_corruption")
-"""Settings that have a meaning without sites too."""
-
 PluginSpec: TypeAlias = str | dict[str, Any]
+
+UNSAID: dict[str, Any] = {"train_corruption": None}
+"""Settings that came later: left out while they say nothing, so that results of before are still those of a method."""
 
 
 class ExperimentError(ValueError):
@@ -72,7 +72,7 @@ class Method:
             msg = f"Method '{name}' has no setting '{unknown[0]}'; it knows {', '.join(known)}."
             raise ExperimentError(msg)
         method = cls(**(settings or {}))
-        if method.pooled and (set(settings or {}) - {"partitioner", *_OF_ALL}):
+        if method.pooled and (set(settings or {}) - {"partitioner", "model", *UNSAID}):
             msg = f"Method '{name}' has no partitioner, so there are no sites; name one, or leave out what is theirs."
             raise ExperimentError(msg)
         if method.train_corruption is not None:
@@ -86,5 +86,5 @@ class Method:
 
     def plain(self) -> dict[str, Any]:
         """The settings as plain data, those alone that have a meaning for this method."""
-        known = asdict(self)
-        return {name: known[name] for name in _OF_ALL if known[name] is not None} if self.pooled else known
+        said = {name: value for name, value in asdict(self).items() if name not in UNSAID or value != UNSAID[name]}
+        return {name: said[name] for name in ("model", *UNSAID) if name in said} if self.pooled else said

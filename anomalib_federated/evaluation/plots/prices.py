@@ -111,7 +111,7 @@ def _point(axes: Axes, price: float, accuracy: float, row: Row, look: Look) -> N
         marker=look.marker,
         color=look.color,
         markersize=8,
-        markerfacecolor="white" if beaten else look.color,
+        markerfacecolor="none" if beaten else look.color,
         markeredgecolor=look.color if beaten else FOREGROUND,
         markeredgewidth=1.8 if beaten else 0.7,
         label=row.method,
