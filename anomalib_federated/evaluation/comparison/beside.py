@@ -19,7 +19,7 @@ FAIRNESS = "fairness.json"
 """Beside ``metrics.json``: figures by group of pictures."""
 
 ATTACKS = "attacks.json"
-"""Anywhere below a folder, as ``anomalib-federated attack`` writes it; a defence of a method's name tells of that method."""
+"""Anywhere below a folder, of the command ``attack``; a defence of a method's name tells of that method."""
 
 DIVISIONS = ("group", "site")
 """What groups may be made by, the first that is there; a defect type is no group of pictures that one is fair to."""
