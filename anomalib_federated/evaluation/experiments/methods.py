@@ -7,9 +7,13 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, TypeAlias
 
+from anomalib_federated.data.corruption import Corruption, CorruptionLike
 from anomalib_federated.selection.budget import BudgetLike
 
 PluginSpec: TypeAlias = str | dict[str, Any]
+
+UNSAID: dict[str, Any] = {"train_corruption": None}
+"""Settings that came later: left out while they say nothing, so that results of before are still those of a method."""
 
 
 class ExperimentError(ValueError):
@@ -38,6 +42,7 @@ class Method:
         site_budget: Rows per category that a site sends; ``None`` takes the detector's budget.
         privacy: The privacy plugin of the sites.
         model: Settings of the detector that differ from the experiment's.
+        train_corruption: What befalls the training pictures; ``None`` takes the data set's.
 
     Example:
         >>> Method.of("iid_3", {"partitioner": {"class_path": "iid", "init_args": {"sites": 3}}}).strategy
@@ -52,6 +57,7 @@ class Method:
     site_budget: BudgetLike | None = None
     privacy: PluginSpec = "none"
     model: dict[str, Any] = field(default_factory=dict)
+    train_corruption: CorruptionLike | None = None
 
     @classmethod
     def of(cls, name: str, settings: Mapping[str, Any] | None) -> Method:
@@ -66,9 +72,11 @@ class Method:
             msg = f"Method '{name}' has no setting '{unknown[0]}'; it knows {', '.join(known)}."
             raise ExperimentError(msg)
         method = cls(**(settings or {}))
-        if method.pooled and (set(settings or {}) - {"partitioner", "model"}):
+        if method.pooled and (set(settings or {}) - {"partitioner", "model", *UNSAID}):
             msg = f"Method '{name}' has no partitioner, so there are no sites; name one, or leave out what is theirs."
             raise ExperimentError(msg)
+        if method.train_corruption is not None:
+            Corruption.of(method.train_corruption)  # a mistake in it comes to light before anything runs
         return method
 
     @property
@@ -78,4 +86,5 @@ class Method:
 
     def plain(self) -> dict[str, Any]:
         """The settings as plain data, those alone that have a meaning for this method."""
-        return {"model": self.model} if self.pooled else asdict(self)
+        said = {name: value for name, value in asdict(self).items() if name not in UNSAID or value != UNSAID[name]}
+        return {name: said[name] for name in ("model", *UNSAID) if name in said} if self.pooled else said

@@ -83,6 +83,7 @@ def score_source(
         seed=seed,
         figures=figures,
         bank=bank_facts(source.bank, category, traffic=traffic or {}) if source.bank else None,
+        image_score=source.image_score,
         settings=source.settings if settings is None else dict(settings),
         versions=versions(),
     )
@@ -105,6 +106,7 @@ def bank_facts(bank: MemoryBank, category: str, *, traffic: TrafficBySite) -> Ba
         covering_radius=bank.covering_radius.get(category),
         sites=tuple(_share(site, own, counts.get(site, 0), traffic) for site in sorted({*own.sites, *senders})),
         privacy=tuple(json.loads(text) for text in sorted({report.to_json() for report in own.privacy.values()})),
+        unpromised=sum(site not in own.privacy for site in own.sites),
     )
 
 
