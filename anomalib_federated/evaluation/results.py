@@ -12,6 +12,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
 
 from anomalib_federated.evaluation.figures import Figures
 from anomalib_federated.files import write_file
+from anomalib_federated.interfaces.screening import Refused
 
 METRICS = "metrics"
 """Folder of the figures in an output folder: ``metrics/<method>/<category>/metrics.json``."""
@@ -54,6 +55,7 @@ class BankFacts:
         sites: What each site put in.
         privacy: What was promised about the pictures, each promise once, as
             :meth:`anomalib_federated.privacy.PrivacyReport.to_json` writes it; empty if nothing was.
+        refused: Rows that screenings refused, which are not in it.
     """
 
     rows: int
@@ -61,6 +63,7 @@ class BankFacts:
     covering_radius: float | None
     sites: tuple[SiteShare, ...]
     privacy: tuple[dict[str, Any], ...] = ()
+    refused: tuple[Refused, ...] = ()
 
     @property
     def bytes_sent(self) -> int:

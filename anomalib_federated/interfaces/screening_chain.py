@@ -119,17 +119,19 @@ def _refusals(held: Mapping[str, MemoryBank], category: str, chain: Chain) -> It
 
 def _check_answer(answer: object, left: Mapping[str, MemoryBank], screening: Screening) -> None:
     if not isinstance(answer, list) or not all(isinstance(each, Refusal) for each in answer):
-        _blame(screening, f"must answer with a list of Refusal, but gave {shown(answer)}")
+        raise _fault(screening, f"must answer with a list of Refusal, but gave {shown(answer)}")
     sites = [refusal.site for refusal in answer]
     for refusal in answer:
         if refusal.site not in left:
-            _blame(screening, f"refuses rows of site {shown(refusal.site)}, but was asked about {', '.join(left)}")
+            raise _fault(
+                screening, f"refuses rows of site {shown(refusal.site)}, but was asked about {', '.join(left)}"
+            )
         if sites.count(refusal.site) > 1:
-            _blame(screening, f"refuses rows of site '{refusal.site}' twice; it must name a site once")
+            raise _fault(screening, f"refuses rows of site '{refusal.site}' twice; it must name a site once")
         if problem := _problem_of(refusal.rows, len(left[refusal.site])):
-            _blame(screening, f"refuses rows of site '{refusal.site}' by {problem}")
+            raise _fault(screening, f"refuses rows of site '{refusal.site}' by {problem}")
         if not isinstance(refusal.reason, str) or not refusal.reason.strip():
-            _blame(screening, f"refuses rows of site '{refusal.site}' without a reason")
+            raise _fault(screening, f"refuses rows of site '{refusal.site}' without a reason")
 
 
 def _problem_of(rows: object, n: int) -> str:
@@ -141,9 +143,9 @@ def _problem_of(rows: object, n: int) -> str:
     return "" if bool(rows.any()) else "a mask that names none of them"
 
 
-def _blame(screening: Screening, fault: str) -> None:
-    msg = f"The {registry.origin_of('screening', type(screening))} {fault}; have it repaired, or leave it out."
-    raise PluginError(msg)
+def _fault(screening: Screening, what: str) -> PluginError:
+    origin = registry.origin_of("screening", type(screening))
+    return PluginError(f"The {origin} {what}; have it repaired, or leave it out.")
 
 
 def _check_something_is_left(

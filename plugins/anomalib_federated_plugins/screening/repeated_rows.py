@@ -45,4 +45,5 @@ def _distance_to_known(block: Tensor, first: list[Tensor]) -> Tensor:
     if not first:
         return torch.full((len(block),), torch.inf, dtype=torch.float64)
     known = torch.cat(first)
-    return (block.double() - known[nearest(block, known)[1]].double()).norm(dim=1)
+    differences = block.double() - known[nearest(block, known)[1]].double()
+    return differences.pow(2).sum(1).sqrt()
