@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Sequence
 
@@ -28,8 +29,9 @@ class FiniteAndNorm(Screening):
     It does not see rows of a usual norm, whatever they are: sign flips, defects, a backdoor.
 
     Args:
-        norm_min: Smallest norm of a row; ``None`` takes that of the other sites.
-        norm_max: Largest norm of a row; ``None`` takes that of the other sites.
+        norm_min: Smallest norm of a row; with ``norm_max`` ``None`` too, the other sites set the range, else it is 0.
+        norm_max: Largest norm of a row; with ``norm_min`` ``None`` too, the other sites set the range, else it has no
+            end.
         times: How much beyond that of the other sites; at least 1.
         repeat_within: A row repeats an earlier one if their distance is at most this share of its norm; 0 means equal
             rows.
@@ -76,14 +78,10 @@ class FiniteAndNorm(Screening):
 
     def _range(self, others: Sequence[tuple[float, float]]) -> tuple[float, float]:
         """Smallest and largest norm that a site may have, given those of the other sites."""
-        least, most = 0.0, float("inf")
-        if len(others) > 1:
+        if self.norm_min is None and self.norm_max is None and len(others) > 1:
             least = statistics.median_low([low for low, _ in others]) / self.times
-            most = statistics.median_high([high for _, high in others]) * self.times
-        return (
-            least if self.norm_min is None else self.norm_min,
-            most if self.norm_max is None else self.norm_max,
-        )
+            return least, statistics.median_high([high for _, high in others]) * self.times
+        return self.norm_min or 0.0, math.inf if self.norm_max is None else self.norm_max
 
 
 def _reason(outside: Tensor, repeats: Tensor, norms: Tensor, *, least: float, most: float) -> str:

@@ -17,6 +17,8 @@ Vector = npt.NDArray[np.float64]
 
 OF_NORMAL = 1.4826
 """Standard deviation of a normal distribution over its median absolute deviation."""
+FEW = 20
+"""Rows of which a statistic differs by chance about as much as the floor allows."""
 LEAST = np.finfo(np.float64).tiny
 """Of what a logarithm is taken; rows may all be zero."""
 
@@ -25,10 +27,10 @@ class SiteZScore(Screening):
     """Refuses sites of which a statistic is too many robust standard deviations from the middle of all sites.
 
     The plain z-score of one of ``m`` sites cannot exceed ``(m - 1) / sqrt(m)``, 1.79 of five sites, because an outlier
-    widens the standard deviation that it is measured by. Here the middle is the median, and the standard deviation is
-    1.4826 times the median absolute deviation, neither of which fewer than half of the sites can move far (Iglewicz and
-    Hoaglin 1993, *How to Detect and Handle Outliers*). With one attacker of three sites it fires; with as many
-    attackers of one kind as honest sites it refuses nobody, since nobody can tell which half is which.
+    widens the sample standard deviation that it is measured by. Here the middle is the median, and the standard
+    deviation is 1.4826 times the median absolute deviation, neither of which fewer than half of the sites can move far
+    (Iglewicz and Hoaglin 1993, *How to Detect and Handle Outliers*). With one attacker of three sites it fires; with as
+    many attackers of one kind as honest sites it refuses nobody, since nobody can tell which half is which.
 
     Statistics of a site: the mean and the largest norm of its rows, and their spread (standard deviation over all
     coordinates together), each as a logarithm; and the distance of their mean from the middle of the sites (the
@@ -42,7 +44,8 @@ class SiteZScore(Screening):
         threshold: Robust standard deviations beyond which a site is refused.
         floor: Least standard deviation, so that sites which are nearly alike are not refused for a trifle: of
             logarithms and distances alike, 0.1 means a tenth. No site within ``threshold * floor`` of the middle is
-            ever refused.
+            ever refused. A site of few rows has a wider one, by ``sqrt(1 + 20 / rows)``, since what it sends differs
+            more by chance.
 
     Raises:
         ValueError: If an argument is impossible.
@@ -63,8 +66,9 @@ class SiteZScore(Screening):
     def screen(self, banks: Sequence[MemoryBank]) -> list[Refusal]:
         """Refuse whole sites; see the class."""
         logarithms, distance = _statistics(banks)
-        scores = {name: _scores(np.log(values.clip(LEAST)), self.floor) for name, values in logarithms.items()}
-        scores |= {name: _scores(values, self.floor) for name, values in distance.items()}
+        floors = self.floor * np.sqrt(1 + FEW / np.array([len(bank) for bank in banks]))
+        scores = {name: _scores(np.log(values.clip(LEAST)), floors) for name, values in logarithms.items()}
+        scores |= {name: _scores(values, floors) for name, values in distance.items()}
         shown = logarithms | distance
         refusals = []
         for number, bank in enumerate(banks):
@@ -100,9 +104,9 @@ def _filled(spreads: Vector) -> Vector:
     return np.where(np.isnan(spreads), np.median(known) if len(known) else 0.0, spreads)
 
 
-def _scores(values: Vector, floor: float) -> Vector:
+def _scores(values: Vector, floors: Vector) -> Vector:
     """How many robust standard deviations each value is from the middle."""
     deviations: Vector = np.abs(values - np.median(values))
-    scale = max(OF_NORMAL * float(np.median(deviations)), floor)
+    scale = np.maximum(OF_NORMAL * float(np.median(deviations)), floors)
     # With a floor of 0, equal values are no deviation, and any other one is infinitely far.
     return np.divide(deviations, scale, out=np.where(deviations > 0, np.inf, 0.0), where=scale > 0)
