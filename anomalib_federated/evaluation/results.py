@@ -13,6 +13,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
 
 from anomalib_federated.evaluation.figures import Figures
 from anomalib_federated.files import write_file
+from anomalib_federated.interfaces.screening import Refused
 
 METRICS = "metrics"
 """Folder of the figures in an output folder: ``metrics/<method>/<category>/metrics.json``."""
@@ -56,6 +57,7 @@ class BankFacts:
         privacy: What was promised about the pictures, each promise once, as
             :meth:`anomalib_federated.privacy.PrivacyReport.to_json` writes it; empty if nothing was.
         unpromised: How many of its sites nothing was promised about.
+        refused: Rows that screenings refused, which are not in it.
     """
 
     rows: int
@@ -64,6 +66,7 @@ class BankFacts:
     sites: tuple[SiteShare, ...]
     privacy: tuple[dict[str, Any], ...] = ()
     unpromised: int = 0
+    refused: tuple[Refused, ...] = ()
 
     @property
     def bytes_sent(self) -> int:

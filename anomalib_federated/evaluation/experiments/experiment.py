@@ -28,6 +28,7 @@ from anomalib_federated.evaluation.measuring.source import source_of_model
 from anomalib_federated.evaluation.results import Result, read_result, result_folder
 from anomalib_federated.federation import Federation, make_agreement, make_sites
 from anomalib_federated.files import write_file
+from anomalib_federated.interfaces.configured_strategy import build_strategy
 from anomalib_federated.interfaces.partitioner import Partitioner
 from anomalib_federated.models import FederatedPatchcore
 from anomalib_federated.progress import progress_bar
@@ -196,11 +197,11 @@ def _compute(experiment: Experiment, cell: Cell) -> Result:
     model = experiment.make_model(cell.seed, method.model)
     work, banks = folder / "work" / cell.method / cell.category, folder / cell.method / cell.category
     if method.partitioner is None:
-        bank, traffic = train_centralised(model, datamodule, category=cell.category, store=work), None
+        bank, traffic, refused = train_centralised(model, datamodule, category=cell.category, store=work), None, None
     else:
         partitioner = registry.build("partitioner", method.partitioner)
         federation = _federate(method, partitioner, model, datamodule, cell, work=work, output=banks)
-        bank, traffic = federation.bank, federation.traffic
+        bank, traffic, refused = federation.bank, federation.traffic, federation.refused
     bank.save(banks / "bank.safetensors")
     model.bank = bank
     source = source_of_model(model, datamodule, categories=[cell.category])
@@ -222,6 +223,7 @@ def _compute(experiment: Experiment, cell: Cell) -> Result:
         method=cell.method,
         output=folder,
         traffic=traffic,
+        refused=refused or (),
         settings=experiment.settings_of(cell),
         resamples=experiment.resamples,
         seed=cell.seed,
@@ -251,7 +253,7 @@ def _federate(
         store_dtype=model.store_dtype,
         ledgers=output / "privacy",
     )
-    strategy = registry.build("strategy", method.strategy, seed=cell.seed)
+    strategy = build_strategy(method.strategy, screening=method.screening, seed=cell.seed)
     agreement = make_agreement(
         model, coreset=method.site_coreset, budget=method.site_budget, seed=cell.seed, privacy=method.privacy
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from anomalib_federated.evaluation.measuring.source import source_of_model
 from anomalib_federated.evaluation.results import Result
 from anomalib_federated.federation import make_agreement, make_sites
 from anomalib_federated.interfaces.partitioner import Partitioner
+from anomalib_federated.interfaces.screening import Refused
 from anomalib_federated.interfaces.strategy import BankStrategy
 from anomalib_federated.messages.traffic import TrafficBySite
 from anomalib_federated.models import FederatedPatchcore
@@ -53,7 +54,7 @@ def run_federated(
         datamodule: The data set.
         model: Settings of the detector; its bank and thresholds are replaced.
         partitioner: Which site gets which training image.
-        strategy: How the site banks become one.
+        strategy: How the site banks become one, and the screenings that they pass before.
         output: Folder to write.
         site_coreset: The coreset plugin of the sites; ``None`` takes the detector's.
         site_budget: Rows per category that a site sends; ``None`` takes the detector's budget.
@@ -84,7 +85,14 @@ def run_federated(
         results += score_method(model, datamodule, bank, method="centralised", output=output, seed=seed)
     federation = train_federated(sites, strategy, agreement, output=output / "federated")
     results += score_method(
-        model, datamodule, federation.bank, method="federated", output=output, traffic=federation.traffic, seed=seed
+        model,
+        datamodule,
+        federation.bank,
+        method="federated",
+        output=output,
+        traffic=federation.traffic,
+        refused=federation.refused,
+        seed=seed,
     )
     for site in sites:
         site.close()
@@ -100,6 +108,7 @@ def score_method(
     method: str,
     output: Path,
     traffic: TrafficBySite | None = None,
+    refused: Iterable[Refused] = (),
     seed: int = 0,
 ) -> list[Result]:
     """Calibrate, test and export a detector with a given bank, and save the bank.
@@ -111,13 +120,14 @@ def score_method(
         method: Name of the method.
         output: Folder; the method gets one of its name in it.
         traffic: What the federation that made the bank cost; ``None`` if nothing had to be sent.
+        refused: What its screenings refused.
         seed: Of the run.
     """
     model.bank = bank
     bank.save(output / method / "bank.safetensors")
     source = source_of_model(model, datamodule)
     results = [
-        score_source(source, category, method=method, output=output, traffic=traffic, seed=seed)
+        score_source(source, category, method=method, output=output, traffic=traffic, refused=refused, seed=seed)
         for category in datamodule.categories
     ]
     export_bundle(

@@ -41,6 +41,7 @@ class Method:
         site_coreset: The coreset plugin of the sites; ``None`` takes the detector's.
         site_budget: Rows per category that a site sends; ``None`` takes the detector's budget.
         privacy: The privacy plugin of the sites.
+        screening: The screening plugins that the sites' banks pass, one after the other, before they are aggregated.
         model: Settings of the detector that differ from the experiment's.
         train_corruption: What befalls the training pictures; ``None`` takes the data set's.
 
@@ -56,6 +57,7 @@ class Method:
     site_coreset: PluginSpec | None = None
     site_budget: BudgetLike | None = None
     privacy: PluginSpec = "none"
+    screening: list[PluginSpec] = field(default_factory=list)
     model: dict[str, Any] = field(default_factory=dict)
     train_corruption: CorruptionLike | None = None
 

@@ -12,6 +12,7 @@ from anomalib_federated import registry
 from anomalib_federated.federation.agreement_of_model import make_agreement
 from anomalib_federated.federation.collection_plan import CollectionPlan
 from anomalib_federated.federation.settings.reading import named, read_settings, settings_parser
+from anomalib_federated.interfaces.configured_strategy import build_strategy
 from anomalib_federated.interfaces.strategy import BankStrategy
 from anomalib_federated.messages.agreement import Agreement
 from anomalib_federated.models import FederatedPatchcore
@@ -37,6 +38,7 @@ class FederationSettings:
         seed: Decides every random choice.
         privacy: The privacy plugin of the sites, with its arguments: what they send in place of their banks.
         strategy: The strategy plugin, with its arguments.
+        screening: The screening plugins that the sites' banks pass, one after the other, before they are aggregated.
         deadline: Seconds after which the collection ends.
         quorum: Sites without which there is no global bank; ``None`` waits for all of ``sites``.
         attempts: How often a site that fails is asked.
@@ -55,6 +57,7 @@ class FederationSettings:
     seed: int
     privacy: str | dict[str, Any]
     strategy: str | dict[str, Any]
+    screening: list[str | dict[str, Any]]
     deadline: float
     quorum: int | None
     attempts: int
@@ -106,9 +109,8 @@ class FederationSettings:
         )
 
     def make_strategy(self) -> BankStrategy:
-        """The strategy, as new."""
-        strategy: BankStrategy = registry.build("strategy", self.strategy, seed=self.seed)
-        return strategy
+        """The strategy with its screenings, as new."""
+        return build_strategy(self.strategy, screening=self.screening, seed=self.seed)
 
 
 def _parser() -> ArgumentParser:
@@ -123,6 +125,7 @@ def _parser() -> ArgumentParser:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--privacy", type=PLUGIN, default="none")
     parser.add_argument("--strategy", type=PLUGIN, default="federated_coreset")
+    parser.add_argument("--screening", type=list[PLUGIN], default=[])
     parser.add_argument("--deadline", type=float, default=86_400.0)
     parser.add_argument("--quorum", type=int | None, default=None)
     parser.add_argument("--attempts", type=int, default=5)
