@@ -81,6 +81,19 @@ class PixelGrid:
     spro: Floats
     channels: Floats
 
+    def of(self, positions: npt.NDArray[np.intp]) -> PixelGrid:
+        """The counts of some of the images, in the order of ``positions``, shape ``(m,)``, each of them once."""
+        place = np.full(len(self.free), -1, dtype=np.intp)
+        place[positions] = np.arange(len(positions))
+        (own,) = np.nonzero(place[self.rows] >= 0)
+        return PixelGrid(
+            free=self.free[positions],
+            rows=place[self.rows[own]],
+            covered=self.covered[own],
+            spro=self.spro[own],
+            channels=self.channels[own],
+        )
+
 
 class PixelCounts:
     """Collects the counts, image by image.
