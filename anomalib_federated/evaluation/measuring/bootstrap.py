@@ -191,9 +191,9 @@ def _pixel_figures(pixels: PixelGrid, weights: Array, names: Sequence[str]) -> d
     false_positives = np.cumsum(negatives, axis=1)
     fpr = false_positives / false_positives[:, -1:]
     spro = (defective @ pixels.spro).astype(np.float64) / (defective @ pixels.channels)[:, None]
-    for name in (name for name in names if name.startswith("auc_spro@")):
-        figures[name] = _area(fpr, spro, limit=float(name.removeprefix("auc_spro@")))
-    return figures
+    limits = [name.removeprefix("auc_spro@") for name in names if name.startswith("auc_spro@")]
+    areas = _areas(fpr, spro, [float(limit) for limit in limits])
+    return figures | {f"auc_spro@{limit}": area for limit, area in zip(limits, areas, strict=True)}
 
 
 def _auroc(negatives: Array, positives: Array) -> Array:
@@ -212,15 +212,22 @@ def _average_precision(negatives: Array, positives: Array) -> Array:
     return area
 
 
-def _area(fpr: Array, spro: Array, *, limit: float) -> Array:
-    """Area under polylines from (0, 0) on, up to a limit and divided by it; shapes ``(r, c)``."""
+def _areas(fpr: Array, spro: Array, limits: Sequence[float]) -> list[Array]:
+    """Areas under polylines from (0, 0) on, up to each limit and divided by it; shapes ``(r, c)``."""
     x = np.pad(fpr, ((0, 0), (1, 0)))
     y = np.pad(spro, ((0, 0), (1, 0)))
     dx, dy = np.diff(x, axis=1), np.diff(y, axis=1)
-    # The part of each segment that lies below the limit.
-    part = np.clip((limit - x[:, :-1]) / np.maximum(dx, np.finfo(np.float64).tiny), 0, 1)
-    area: Array = (part * dx * (y[:, :-1] + part * dy / 2)).sum(1) / limit
-    return area
+    whole = np.pad(np.cumsum(dx * (y[:, :-1] + dy / 2), axis=1), ((0, 0), (1, 0)))
+    rows, last = np.arange(len(x)), dx.shape[1] - 1
+    areas = []
+    for limit in limits:
+        below = (fpr <= limit).sum(axis=1)
+        # The part of the next segment that lies below the limit; there is none where all of the line does.
+        cut = np.minimum(below, last)
+        width = np.where(below > last, 0, limit - x[rows, cut])
+        slope = dy[rows, cut] / np.maximum(dx[rows, cut], np.finfo(np.float64).tiny)
+        areas.append((whole[rows, below] + width * (y[rows, cut] + slope * width / 2)) / limit)
+    return areas
 
 
 def _thresholds(scores: Array, weights: Array, *, tnr: float) -> Array:
