@@ -10,6 +10,7 @@ from torch import Tensor
 from anomalib_federated.bank import MemoryBank
 from anomalib_federated.bank.own_distance import check_plain
 from anomalib_federated.bank.promises import union_of_privacy
+from anomalib_federated.bank.row_groups import union_of_groups
 from anomalib_federated.bank.validation import check_row_numbers
 from anomalib_federated.selection.joined_rows import JoinedRows
 from anomalib_federated.selection.rows import TensorRows
@@ -27,6 +28,8 @@ class CategoryUnion:
         rows: The rows of all of them, as a coreset takes them.
         weights: Shape ``(n,)``, float32: how many patches each stands for.
         coreset: The methods that chose them.
+        row_group: Shape ``(n,)``, int32: index into ``groups``; ``None`` if no bank tells groups.
+        groups: Names of the groups of pictures that they are of, sorted.
 
     Raises:
         BankError: If a bank measures distances of the category in a way of its own, or two come with different promises
@@ -48,6 +51,9 @@ class CategoryUnion:
         self.rows = JoinedRows(*(TensorRows(bank.features) for bank in self.banks.values()))
         self.weights = torch.cat([bank.weights for bank in self.banks.values()])
         self.coreset = " + ".join(dict.fromkeys(bank.coresets[category] for bank in self.banks.values()))
+        told = union_of_groups(list(self.banks.values()))
+        self.row_group: Tensor | None = told["row_group"]
+        self.groups: tuple[str, ...] = told["groups"]
         self._sites = tuple(bank.sites[0] for bank in banks)
         self._space = banks[0].space
         self._privacy = union_of_privacy(banks)
@@ -93,4 +99,6 @@ class CategoryUnion:
             coresets={self.category: coreset},
             covering_radius={},
             privacy=self._privacy,
+            row_group=None if self.row_group is None else self.row_group[indices],
+            groups=self.groups,
         )

@@ -25,6 +25,8 @@ ROW_TENSORS = ("features", "row_category", "row_site", "weights")
 SCALES = "scales"
 """Beside features in int8, the float32 by which each row is multiplied."""
 PLACES = "row_place"
+ROW_GROUP, GROUPS = "row_group", "groups"
+"""A tensor and a list of names; both only in a bank that has them, so that others are written as ever."""
 PROJECTION = "projection.{}"
 """Name of a category's projection, by the number of the category; both only in a bank that has them."""
 STORED_DTYPES = ("F16", "F32", "I8")
@@ -40,6 +42,8 @@ def tensors_of(bank: MemoryBank) -> dict[str, Tensor]:
     tensors = {name: getattr(bank, name) for name in ROW_TENSORS}
     if bank.row_place is not None:
         tensors[PLACES] = bank.row_place
+    if bank.row_group is not None:
+        tensors[ROW_GROUP] = bank.row_group
     for number, category in enumerate(bank.categories):
         if category in bank.projections:
             tensors[PROJECTION.format(number)] = bank.projections[category]
@@ -74,6 +78,7 @@ def meta_of(bank: MemoryBank) -> dict[str, Any]:
         "coresets": bank.coresets,
         "covering_radius": bank.covering_radius,
         "privacy": privacy_as_json(bank),
+        **({GROUPS: bank.groups} if bank.groups else {}),
     }
 
 
@@ -92,7 +97,7 @@ def check_declared(declared: Mapping[str, Declared], meta: Mapping[str, Any], *,
     if meta.get("format") != FORMAT:
         msg = f"its format is {shown(meta.get('format'))}, this version reads format {FORMAT}"
         raise ValueError(msg)
-    if not all(isinstance(meta[name], list) for name in LISTS):
+    if not all(isinstance(meta[name], list) for name in (*LISTS, *{GROUPS} & set(meta))):
         msg = f"its {', '.join(LISTS)} are not lists"
         raise ValueError(msg)
     if not all(isinstance(meta[name], dict) for name in MAPPINGS):
@@ -108,6 +113,7 @@ def check_declared(declared: Mapping[str, Declared], meta: Mapping[str, Any], *,
         raise ValueError(msg)
     wanted = _beside(features, contributions=len(meta["contributions"]))
     wanted |= _own_distances(declared, features, categories=len(meta["categories"]))
+    wanted |= {ROW_GROUP: Declared("I32", (rows,))} if GROUPS in meta else {}
     if unequal := sorted(set(wanted) ^ (set(declared) - {"features"})):
         msg = f"its tensors and those of a bank differ in {shown(unequal)}"
         raise ValueError(msg)
@@ -173,4 +179,6 @@ def fields_of(tensors: Mapping[str, Tensor], meta: Mapping[str, Any]) -> dict[st
             for number, category in enumerate(meta["categories"])
             if PROJECTION.format(number) in tensors
         },
+        "row_group": tensors.get(ROW_GROUP),
+        "groups": tuple(meta.get(GROUPS, ())),
     }

@@ -11,6 +11,7 @@ import torch
 from anomalib_federated.bank.content import stored_of
 from anomalib_federated.bank.memory_bank import MemoryBank
 from anomalib_federated.bank.promises import by_report
+from anomalib_federated.bank.row_groups import rows_by_group
 
 NOTHING_PROMISED = ("Nothing is promised about the pictures: rows can be traced back to single ones.",)
 
@@ -28,7 +29,8 @@ def describe(bank: MemoryBank) -> dict[str, Any]:
         they stand for (``None`` where nobody measured it), both in the full feature space; at how many ``places`` its
         rows count and how many numbers they are ``projected_to`` (``None`` if everywhere, and not at all). And
         ``privacy``: for each group of ``sites`` about which the same was promised, the ``report`` (``None`` if there is
-        none) and what it says ``in_words``.
+        none) and what it says ``in_words``. ``groups`` has the rows of each group, of each site and category, as
+        :func:`anomalib_federated.bank.row_groups.rows_by_group` counts them.
 
     Example:
         >>> from anomalib_federated.testing import example_bank
@@ -44,6 +46,7 @@ def describe(bank: MemoryBank) -> dict[str, Any]:
         "space": asdict(bank.space),
         "categories": {category: _describe_category(bank.for_category(category)) for category in bank.categories},
         "contributions": [asdict(item) for item in bank.contributions],
+        "groups": [asdict(item) for item in rows_by_group(bank)],
         "privacy": describe_privacy(bank),
     }
 

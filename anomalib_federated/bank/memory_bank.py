@@ -18,7 +18,9 @@ from anomalib_federated.bank.contribution import Contribution, check_contributio
 from anomalib_federated.bank.feature_space import FeatureSpace
 from anomalib_federated.bank.own_distance import check_projections, places_in_use
 from anomalib_federated.bank.promises import check_privacy
-from anomalib_federated.bank.union import fields_of_union, reindex
+from anomalib_federated.bank.reindex import reindex
+from anomalib_federated.bank.row_groups import groups_in_use
+from anomalib_federated.bank.union import fields_of_union
 from anomalib_federated.bank.validation import (
     check_features,
     check_index,
@@ -57,6 +59,8 @@ class MemoryBank:
             are at .5, .5, as are all others of their category; if all rows are, it becomes ``None``.
         projections: Per category, shape ``(d, k)``, float32, finite, ``1 <= k <= d``: its distances are lengths after
             multiplication by it. A category is absent whose distances are Euclidean.
+        row_group: Shape ``(n,)``, int32: index into ``groups``; ``None`` if no groups are told.
+        groups: Names of the groups of pictures that rows are of, in any order; kept sorted, without those of no row.
 
     Raises:
         BankError: If anything above does not hold.
@@ -82,6 +86,8 @@ class MemoryBank:
     privacy: dict[str, PrivacyReport] = field(default_factory=dict)
     row_place: Tensor | None = None
     projections: dict[str, Tensor] = field(default_factory=dict)
+    row_group: Tensor | None = None
+    groups: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         check_features(self.features, self.space.dim)
@@ -102,6 +108,8 @@ class MemoryBank:
         check_privacy(self.privacy, self.sites)
         object.__setattr__(self, "row_place", places_in_use(self.row_place, n))
         check_projections(self.projections, self.features, self.categories)
+        for name, value in zip(("row_group", "groups"), groups_in_use(self.row_group, self.groups, n), strict=True):
+            object.__setattr__(self, name, value)
 
     def _row_counts(self) -> dict[tuple[str, str], int]:
         """The number of rows of each pair of site and category that has any."""
@@ -124,7 +132,7 @@ class MemoryBank:
 
         Returns:
             The merged bank, float32 if any bank is. The covering radius of a category stays known only if it comes from
-            one bank: that of a union must be measured.
+            one bank: that of a union must be measured. If any has groups, rows of the others are of group ``unnamed``.
 
         Raises:
             BankError: If there is no bank, the feature spaces differ (the error says in which field), a site
@@ -175,6 +183,7 @@ class MemoryBank:
             covering_radius={},
             row_place=None if self.row_place is None else self.row_place[indices],
             projections={name: self.projections[name] for name in kept if name in self.projections},
+            row_group=None if self.row_group is None else self.row_group[indices],
         )
 
     def for_category(self, category: str) -> MemoryBank:

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor
 
 from anomalib_federated.bank.own_distance import check_plain, places_below_each_other
 from anomalib_federated.bank.promises import union_of_privacy
+from anomalib_federated.bank.reindex import reindex
+from anomalib_federated.bank.row_groups import union_of_groups
 
 if TYPE_CHECKING:
     from anomalib_federated.bank.memory_bank import MemoryBank
@@ -54,11 +55,5 @@ def fields_of_union(banks: Sequence[MemoryBank]) -> dict[str, Any]:
         "privacy": union_of_privacy(banks),
         "row_place": places_below_each_other(banks),
         "projections": {name: projection for bank in banks for name, projection in bank.projections.items()},
+        **union_of_groups(banks),
     }
-
-
-def reindex(index: Tensor, old: Sequence[str], new: Sequence[str]) -> Tensor:
-    """Translate indices into ``old`` to indices into ``new``; names that ``new`` lacks must not be in use."""
-    numbers = {name: number for number, name in enumerate(new)}
-    table = torch.tensor([numbers.get(name, -1) for name in old], dtype=torch.int32)
-    return table[index.long()]
