@@ -5,8 +5,8 @@ A figure that a group does not define is ``None``, never 0, and the indices over
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any, Literal, TypeAlias
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
 
 from pydantic import ConfigDict, with_config
 
@@ -145,7 +145,6 @@ class Fairness:
         validation_images: How many normal pictures set them.
         confidence: Of the intervals.
         resamples: Of the bootstrap behind them; 0 if none were made.
-        settings: What the groups were made by, as plain data.
     """
 
     method: str
@@ -156,7 +155,6 @@ class Fairness:
     validation_images: int
     confidence: float
     resamples: int
-    settings: dict[str, Any] = field(default_factory=dict)
 
     def by(self, by: By) -> DividedFigures | None:
         """The groups of one division; ``None`` if pictures were not divided so."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 from anomalib_federated.evaluation.fairness.covering import Distances
 from anomalib_federated.evaluation.fairness.division import Division, of_no_group
@@ -48,7 +47,6 @@ def measure_fairness(
     resamples: int = 1000,
     confidence: float = 0.95,
     seed: int = 0,
-    settings: Mapping[str, Any] | None = None,
 ) -> Fairness:
     """Measure all groups of all divisions.
 
@@ -64,7 +62,6 @@ def measure_fairness(
         resamples: Bootstrap resamples behind the intervals; 0 makes none.
         confidence: Of the intervals.
         seed: Decides the resamples.
-        settings: What the groups were made by, as plain data.
 
     Raises:
         ValueError: If resamples or confidence make no sense, or a validation score is not finite.
@@ -98,7 +95,6 @@ def measure_fairness(
         validation_images=len(validation_scores),
         confidence=confidence,
         resamples=resamples,
-        settings=dict(settings or {}),
     )
 
 
