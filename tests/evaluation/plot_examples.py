@@ -21,10 +21,12 @@ from anomalib_federated.evaluation.figures import (
     OperatingPoint,
 )
 from anomalib_federated.evaluation.plots import (
+    GroupValue,
     RelativeGap,
     box_plot,
     fpr_spro_curves,
     gap,
+    group_dots,
     grouped_bars,
     heat_map,
     score_histograms,
@@ -150,6 +152,16 @@ def make_gaps(methods: Sequence[str], categories: Sequence[str]) -> list[Relativ
     return gaps
 
 
+def make_group_values(methods: Sequence[str], groups: Sequence[str]) -> list[GroupValue]:
+    rng = np.random.default_rng(4)
+    values = []
+    for method, group in itertools.product(methods, groups):
+        middle = float(rng.uniform(0.5, 1))
+        ends = Interval(low=middle - 0.2, high=min(1.0, middle + 0.1))
+        values.append(GroupValue(method=method, group=group, value=middle, interval=ends))
+    return [replace(values[0], value=None, interval=None), *values[1:]] if len(values) > 2 else values
+
+
 def all_plots(methods: Sequence[str], categories: Sequence[str], seeds: int) -> dict[str, Callable[[], Figure]]:
     results = make_results(methods, categories, seeds)
     counts = {f"site_{i}": {c: (7 * i + 13 * k) % 120 for k, c in enumerate(categories)} for i in range(len(methods))}
@@ -165,6 +177,9 @@ def all_plots(methods: Sequence[str], categories: Sequence[str], seeds: int) -> 
         "trade_off": lambda: trade_off(results, "auc_spro@0.05", against=priced),
         "gap": lambda: gap(
             make_gaps(methods, categories), words="AUC-sPRO@0.05", intervals="Lines are 95 % intervals."
+        ),
+        "groups": lambda: group_dots(
+            make_group_values(methods, categories), words="AUC-sPRO@0.05", by="site", intervals="Lines are intervals."
         ),
     }
 

@@ -75,15 +75,18 @@ def measure_fairness(
     measured = []
     for division in divisions:
         members = {group: members_of(division, group, test_set.parts, distances or {}) for group in division.names}
-        deviations = deviations_of(division, members, evidence, resamples=resamples, seed=seed) if resamples else {}
+        exact = {group: _exact(division, own, thresholds) for group, own in members.items()}
+        deviations = (
+            deviations_of(division, members, exact, evidence, resamples=resamples, seed=seed) if resamples else {}
+        )
         if without := of_no_group(division, [image.name for image in test_set.images]):
             logger.warning("%s: %d test images are of no %s.", test_set.category, without, division.by)
         measured.append(
             DividedFigures(
                 by=division.by,
-                groups=(groups := _groups(members, deviations, thresholds, confidence=confidence)),
+                groups=_groups(members, exact, deviations, confidence=confidence),
                 of_no_group=without,
-                indices=_indices(groups, deviations, confidence=confidence),
+                indices=_indices(exact, deviations, confidence=confidence),
             )
         )
     return Fairness(
@@ -103,37 +106,44 @@ def cut_of(divisions: Sequence[Division], picture: str) -> tuple[str, ...]:
     return tuple(division.label(picture) for division in divisions)
 
 
+def _exact(division: Division, members: Members, thresholds: Mapping[float, float]) -> dict[str, float | None]:
+    """The figures of a group, without those that pictures of every group decide: of them nobody has more or less."""
+    figures = figures_of_members(members, thresholds)
+    if not division.shared:
+        return figures
+    return {name: None if name.startswith(("fpr@", "called@")) else value for name, value in figures.items()}
+
+
 def _groups(
     members: Mapping[str, Members],
+    exact: Mapping[str, dict[str, float | None]],
     deviations: Deviations,
-    thresholds: Mapping[float, float],
     *,
     confidence: float,
 ) -> tuple[GroupFigures, ...]:
-    groups = []
-    for name, own in members.items():
-        figures = figures_of_members(own, thresholds)
-        groups.append(
-            GroupFigures(
-                name=name,
-                good=sum(image.good for image in own.images),
-                defective=sum(not image.good for image in own.images),
-                channels=channels_of(own.parts),
-                held_out=len(own.distances),
-                figures=figures,
-                intervals=intervals_of(figures, deviations.get(name, {}), confidence=confidence),
-            )
+    return tuple(
+        GroupFigures(
+            name=name,
+            good=sum(image.good for image in own.images),
+            defective=sum(not image.good for image in own.images),
+            channels=channels_of(own.parts),
+            held_out=len(own.distances),
+            figures=exact[name],
+            intervals=intervals_of(exact[name], deviations.get(name, {}), confidence=confidence),
         )
-    return tuple(groups)
+        for name, own in members.items()
+    )
 
 
-def _indices(groups: Sequence[GroupFigures], deviations: Deviations, *, confidence: float) -> dict[str, Indices]:
+def _indices(
+    exact: Mapping[str, Mapping[str, float | None]], deviations: Deviations, *, confidence: float
+) -> dict[str, Indices]:
     found = {}
     for figure in FIGURES:
-        values = {group.name: group.figures[figure] for group in groups}
-        known = [name for name, value in values.items() if value is not None]
+        values = {group: figures[figure] for group, figures in exact.items()}
         if (plain := indices_of(figure, values)) is None:
             continue
+        known = [name for name, value in values.items() if value is not None]
         interval = gap_interval_of(figure, plain.gap, known, deviations, confidence=confidence) if deviations else None
         found[figure] = replace(plain, gap_interval=interval)
     return found

@@ -35,7 +35,7 @@ def sentence(figure: str, indices: Indices, *, by: By, confidence: float) -> str
         Image AUROC: worst in dark (0.600), best in light (0.900), a gap of 0.300. Standard deviation 0.150, \
 coefficient of variation 0.200, largest by smallest 1.50, Jain's index 0.962.
     """
-    return " ".join([_gap(figure, indices, by=by, confidence=confidence), _spread(indices), *_left_out(indices)])
+    return " ".join([_gap(figure, indices, by=by, confidence=confidence), *_spread(indices), *_left_out(indices)])
 
 
 def _gap(figure: str, indices: Indices, *, by: By, confidence: float) -> str:
@@ -43,7 +43,7 @@ def _gap(figure: str, indices: Indices, *, by: By, confidence: float) -> str:
     interval = indices.gap_interval
     told = "" if interval is None else f" ({100 * confidence:g} % interval {interval.low:.3f} to {interval.high:.3f})"
     if indices.gap == 0:
-        return f"{words}: {indices.worst_value:.3f} in all {indices.groups} {PLURAL[by]}, a gap of 0{told}."
+        return f"{words}: {indices.worst_value:.3f} in {_all(indices.groups)} {PLURAL[by]}, a gap of 0{told}."
     kind = GAP_NAMES.get(figure.partition("@")[0])
     chance = "; chance alone could make it" if interval is not None and interval.low == 0 else ""
     return (
@@ -52,7 +52,13 @@ def _gap(figure: str, indices: Indices, *, by: By, confidence: float) -> str:
     )
 
 
-def _spread(indices: Indices) -> str:
+def _all(groups: int) -> str:
+    return "both" if groups == 2 else f"all {groups}"
+
+
+def _spread(indices: Indices) -> list[str]:
+    if indices.gap == 0:
+        return []
     said = [f"Standard deviation {indices.standard_deviation:.3f}"]
     if indices.coefficient_of_variation is not None:
         said.append(f"coefficient of variation {indices.coefficient_of_variation:.3f}")
@@ -60,7 +66,7 @@ def _spread(indices: Indices) -> str:
         said.append(f"largest by smallest {indices.ratio:.2f}")
     if indices.jain is not None:
         said.append(f"Jain's index {indices.jain:.3f}")
-    return f"{', '.join(said)}."
+    return [f"{', '.join(said)}."]
 
 
 def _left_out(indices: Indices) -> list[str]:

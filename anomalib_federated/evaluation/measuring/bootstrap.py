@@ -149,8 +149,7 @@ def figures_of(
         evidence: ``n`` images and ``v`` validation scores.
         weights: How often each image counts, shape ``(r, n)``; good and defective ones both count in each row.
         validation_weights: How often each validation score counts, shape ``(r, v)``, adding up to ``v``.
-        names: Of the figures wanted. Besides :data:`FIGURES`: ``auc_spro@`` and ``tpr@tnr`` with any limit or rate,
-            and, at the thresholds of the latter, ``fpr@tnr`` (of the good images) and ``called@tnr`` (of all).
+        names: Of AUC-sPRO and TPR, those wanted, with any limit (``auc_spro@0.3``) and rate (``tpr@tnr0.99``).
 
     Returns:
         Per figure that is defined, its values, shape ``(r,)``.
@@ -166,14 +165,13 @@ def figures_of(
         positives = np.add.reduceat(ranked * ~good[order], first, axis=1)
         figures["image_auroc"] = _auroc(negatives, positives)
         figures["average_precision"] = _average_precision(negatives, positives)
-    counted = {"tpr": ~good, "fpr": good, "called": np.ones_like(good)}
-    normal = np.array(evidence.validation_scores, dtype=np.float64)
-    for name in (name for name in names if "@tnr" in name and normal.size):
-        rate, _, tnr = name.partition("@tnr")
-        if (members := counted[rate]).any():
-            thresholds = _thresholds(normal, validation_weights, tnr=float(tnr))
-            share = weights[:, members]
-            figures[name] = (share * (scores[members] > thresholds[:, None])).sum(1) / share.sum(1)
+    if len(evidence.validation_scores) and not good.all():
+        defective, share = scores[~good], weights[:, ~good]
+        for name in (name for name in names if name.startswith("tpr@tnr")):
+            tnr = float(name.removeprefix("tpr@tnr"))
+            thresholds = thresholds_of(evidence.validation_scores, validation_weights, tnr=tnr)
+            found = (share * (defective > thresholds[:, None])).sum(1)
+            figures[name] = found / share.sum(1)
     if evidence.pixels is not None:
         figures |= _pixel_figures(evidence.pixels, weights, names)
     return figures
@@ -230,8 +228,18 @@ def _areas(fpr: Array, spro: Array, limits: Sequence[float]) -> list[Array]:
     return areas
 
 
-def _thresholds(scores: Array, weights: Array, *, tnr: float) -> Array:
-    """Per row of weights, how often each score was drawn, the threshold that is set by the scores drawn."""
+def thresholds_of(validation_scores: Sequence[float], weights: Array, *, tnr: float) -> Array:
+    """The thresholds that validation scores set when they are drawn again.
+
+    Args:
+        validation_scores: At least one.
+        weights: How often each was drawn, shape ``(r, v)``.
+        tnr: Share of normal images that shall pass.
+
+    Returns:
+        Shape ``(r,)``.
+    """
+    scores = np.array(validation_scores, dtype=np.float64)
     order = np.argsort(scores, kind="stable")
     passed = np.cumsum(weights[:, order], axis=1)
     enough = passed > len(scores) - expecting(len(scores), 1 - tnr).rank

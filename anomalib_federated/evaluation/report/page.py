@@ -12,6 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from anomalib_federated import __version__
 from anomalib_federated.deploy.heat import COLOURS, STOPS
 from anomalib_federated.evaluation.comparison.compare import compare, headline
+from anomalib_federated.evaluation.fairness.fairness_file import read_all_fairness
 from anomalib_federated.evaluation.figures import HEADLINES
 from anomalib_federated.evaluation.report.charts import chart_groups, site_charts
 from anomalib_federated.evaluation.report.details import (
@@ -22,6 +23,7 @@ from anomalib_federated.evaluation.report.details import (
     settings_table,
     versions_table,
 )
+from anomalib_federated.evaluation.report.fairness import across_rows, division_views, what_lines_are
 from anomalib_federated.evaluation.report.numbers import cells_of, figure_tables
 from anomalib_federated.evaluation.report.pictures import VERDICT_WORDS, gallery_cards
 from anomalib_federated.evaluation.report.words import HOW_MEASURED, spread_words
@@ -43,7 +45,7 @@ def write_report(
 
     Args:
         results: Of one experiment: several methods, categories and seeds.
-        folder: Where they were read from; galleries below it are shown.
+        folder: Where they were read from; galleries and figures of groups below it are shown.
         path: HTML file to write.
         baseline: Method that the others are compared to.
         figure: Name of :data:`HEADLINES` that the headline is about.
@@ -51,6 +53,7 @@ def write_report(
     Raises:
         ValueError: If there are no results, or figure or baseline are unknown.
         GalleryError: If a gallery is damaged.
+        ResultError: If a file of figures of groups is.
 
     Returns:
         The file.
@@ -78,6 +81,8 @@ def _content(results: Sequence[Result], folder: Path, baseline: str, figure: str
     tables = figure_tables(results, baseline=baseline, first=figure)
     others = [compare(results, figure=table.name, baseline=baseline) for table in tables if table.name != figure]
     comparisons = [compare(results, figure=figure, baseline=baseline), *others]
+    cells_there = {(result.method, result.category, result.seed) for result in results}
+    measured = [own for own in read_all_fairness(folder) if (own.method, own.category, own.seed) in cells_there]
     return {
         "css": _text("report.css"),
         "js": _text("report.js"),
@@ -98,6 +103,9 @@ def _content(results: Sequence[Result], folder: Path, baseline: str, figure: str
         "groups": [(category, group_rows(cells, methods, category)) for category in categories],
         "points": points,
         "coarse": any(row.coarse for _, rows in points for _, own in rows for row in own),
+        "divisions": division_views(measured, methods, categories, figure=figure),
+        "group_words": what_lines_are(measured).replace("Lines are", "In brackets:").replace("lines", "brackets"),
+        "across": across_rows(results, methods),
         "cards": cards,
         "pictures": pictures,
         "verdicts": VERDICT_WORDS,
