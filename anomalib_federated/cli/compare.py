@@ -8,8 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from anomalib_federated.cli.comparison_tables import print_comparison
+from anomalib_federated.cli.worst_groups_table import print_worst_groups
 from anomalib_federated.evaluation.comparison.compare import compare
 from anomalib_federated.evaluation.comparison.table_files import write_tables
+from anomalib_federated.evaluation.fairness.fairness_file import read_all_fairness
 from anomalib_federated.evaluation.results import read_results
 
 FIGURES = ("auc_spro@0.05", "image_auroc")
@@ -20,7 +22,8 @@ def run(command: str, arguments: Sequence[str]) -> int:
     """Print tables and sentences, and write them if an output folder is given."""
     parser = argparse.ArgumentParser(
         prog=f"anomalib-federated {command}",
-        description="Compare methods with a baseline: tables, tests, and in words what they can and cannot say.",
+        description="Compare methods with a baseline: tables, tests, and in words what they can and cannot say; "
+        "then the worst category, group, site and type of defect of each.",
     )
     parser.add_argument("folders", nargs="+", type=Path, metavar="FOLDER", help="output of a run; several are joined")
     parser.add_argument("--baseline", default="centralised", metavar="METHOD", help="default: %(default)s")
@@ -31,7 +34,9 @@ def run(command: str, arguments: Sequence[str]) -> int:
     results = [result for folder in options.folders for result in read_results(folder)]
     figures = dict.fromkeys(options.figures)
     comparisons = [compare(results, figure=figure, baseline=options.baseline) for figure in figures]
+    measured = [own for folder in options.folders for own in read_all_fairness(folder)]
     print_comparison(results, comparisons)
+    print_worst_groups(results, measured, list(figures))
     if options.output is not None:
         for path in write_tables(options.output, results, comparisons):
             sys.stderr.write(f"{path}\n")

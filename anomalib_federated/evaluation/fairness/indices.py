@@ -137,7 +137,8 @@ def coefficient_of_variation(values: Values) -> float | None:
         >>> coefficient_of_variation([0.5, 1.5]), coefficient_of_variation([0.0, 0.0])
         (0.5, None)
     """
-    mean = fmean(values) if values else 0.0
+    _check(values)
+    mean = fmean(values)
     return standard_deviation(values) / mean if mean else None
 
 
