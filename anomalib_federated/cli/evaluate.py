@@ -5,24 +5,29 @@ from __future__ import annotations
 import inspect
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from jsonargparse import ActionConfigFile, ArgumentParser, Namespace
 from lightning import seed_everything
 from rich.console import Console
 
+from anomalib_federated import registry
 from anomalib_federated.bank import MemoryBank
 from anomalib_federated.cli.corruption_option import add_corruption, corruptions_of
-from anomalib_federated.cli.corruption_table import print_corrupted
+from anomalib_federated.cli.fairness_table import print_fairness
 from anomalib_federated.cli.figures_table import print_figures
 from anomalib_federated.cli.logs import configure_logs
+from anomalib_federated.cli.plugin_option import PLUGIN, keep_names, plugin_option
 from anomalib_federated.data import AutoVI
 from anomalib_federated.data.corruption import Corruption
+from anomalib_federated.data.grouping import Grouping
 from anomalib_federated.evaluation.experiments.methods import ExperimentError, check_name
+from anomalib_federated.evaluation.fairness.fairness_file import FILE, read_fairness
 from anomalib_federated.evaluation.maps.writer import MapForm
-from anomalib_federated.evaluation.measuring.corrupting import refuse_corrupted, score_corrupted
+from anomalib_federated.evaluation.measuring.corrupting import refuse_corrupted
 from anomalib_federated.evaluation.measuring.scoring import MAPS, score_source
 from anomalib_federated.evaluation.measuring.source import Source, source_of_maps, source_of_model
-from anomalib_federated.evaluation.results import METRICS
+from anomalib_federated.evaluation.results import METRICS, result_folder
 from anomalib_federated.models import FederatedPatchcore, detector_of
 
 SOURCES = ("bank", "ckpt_path", "maps")
@@ -36,7 +41,9 @@ def run(command: str, arguments: Sequence[str]) -> int:
     """Measure, write and print."""
     configure_logs()
     parser = _parser(command)
-    options = parser.parse_args(list(arguments))
+    options = parser.parse_args(keep_names(arguments, {"--partitioner"}))
+    if options.partitioner is not None:
+        options.partitioner = plugin_option(options.partitioner, default="by_pattern")
     _check(parser, options)
     seed_everything(options.seed, verbose=False)
     # The model comes first: a bank that cannot be loaded comes to light before the data are looked through.
@@ -48,35 +55,29 @@ def run(command: str, arguments: Sequence[str]) -> int:
     data.prepare_data()
     data.setup()
     source = _source(options, model, data)
+    groups = None if options.groups is None else Grouping.of(options.groups)
+    sites = None if options.partitioner is None else registry.build("partitioner", options.partitioner)
+    source = _source(options, model, data)
+    told = {name: options[name] for name in ("groups", "partitioner") if options[name] is not None}
     results = [
         score_source(
             source,
             category,
             method=options.method,
             output=options.output,
+            settings=source.settings | told,
             write_maps=options.write_maps,
+            groups=groups,
+            sites=sites,
             resamples=options.resamples,
             seed=options.seed,
         )
         for category in data.categories
     ]
     print_figures(results)
-    if model is not None and corruptions:
-        changed = [
-            score_corrupted(
-                model,
-                data,
-                category,
-                corruptions=corruptions,
-                clean_scores=source.validation_scores.get(category, ()),
-                method=options.method,
-                output=options.output,
-                resamples=options.resamples,
-                seed=options.seed,
-            )
-            for category in data.categories
-        ]
-        print_corrupted(results, changed)
+    print_fairness(
+        [read_fairness(result_folder(options.output, options.method, name) / FILE) for name in data.categories]
+    )
     console = Console()
     console.print(f"All figures lie in {options.output / METRICS / options.method}.", soft_wrap=True)
     if options.write_maps:
@@ -142,6 +143,19 @@ def _parser(command: str) -> ArgumentParser:
     parser.add_argument("--output", type=Path, required=True, help="folder to write")
     parser.add_argument(
         "--write_maps", type=MapForm | None, default=None, help="write the anomaly maps in the official layout too"
+    )
+    parser.add_argument(
+        "--groups",
+        type=dict[str, Any] | None,
+        default=None,
+        help="measure groups of pictures too: {pattern: REGEX} with a group named 'group', on the file name, "
+        "{metadata: FILE.csv, column: NAME}, or {found: CLUSTERS}",
+    )
+    parser.add_argument(
+        "--partitioner",
+        type=PLUGIN | None,
+        default=None,
+        help="measure sites too: the federation's partitioner, if names of pictures tell their site (by_pattern)",
     )
     add_corruption(parser)
     parser.add_argument("--resamples", type=int, default=1000, help="bootstrap resamples behind the intervals")

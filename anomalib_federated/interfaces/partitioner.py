@@ -38,3 +38,17 @@ class Partitioner(ABC):
         Raises:
             ValueError: If the images cannot be shared out like that (fewer images than sites, say).
         """
+
+    def site_of(self, image: TrainingImage) -> str | None:
+        """The site of an image whose own name tells it, be it a training or a test image.
+
+        A partitioner that draws, or that follows a list of training images, keeps this: it says nothing of others.
+
+        Args:
+            image: Any image of the data set.
+
+        Returns:
+            The name of the site; ``None`` if the image's name does not tell.
+        """
+        del image
+        return None

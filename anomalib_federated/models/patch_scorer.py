@@ -55,15 +55,10 @@ class PatchScorer(nn.Module):
             ValueError: If the rows have places and the rule is ``reweighted``: the rows around one of them, by which it
                 weights, count at other places.
         """
-        batch, _, height, width = embedding.shape
-        queries = bank.compared(patch_rows(embedding))
         if bank.places is not None:
             self._check_rule()
-            distances, owners = nearest_rows_in_place(queries, bank.rows, bank.places, (height, width))
-        elif bank.sketch is not None:
-            distances, owners = nearest_in_two_stages(queries.reshape(batch, height, width, -1), bank.rows, bank.sketch)
-        else:
-            distances, owners = nearest_rows(queries, bank.rows)
+        batch, _, height, width = embedding.shape
+        distances, owners, queries = self.nearest(embedding, bank)
         grid = self.image_score.clipped(distances.reshape(batch, 1, height, width))
         scores = self.image_score(
             grid,
@@ -75,6 +70,27 @@ class PatchScorer(nn.Module):
         if affine is None:
             return scores, self._enlarged(grid, image_size)
         return scores, self.smooth(to_picture(grid, affine, image_size))
+
+    def nearest(self, embedding: Tensor, bank: CategoryRows) -> tuple[Tensor, Tensor, Tensor]:
+        """The nearest bank row of each patch.
+
+        Args:
+            embedding: Patch features, shape ``(batch, d, rows, columns)``.
+            bank: The category's bank rows.
+
+        Returns:
+            Distances and row numbers, for each of the ``batch * rows * columns`` patches, and the patches as they are
+            compared, one a row.
+        """
+        batch, _, height, width = embedding.shape
+        queries = bank.compared(patch_rows(embedding))
+        if bank.places is not None:
+            distances, owners = nearest_rows_in_place(queries, bank.rows, bank.places, (height, width))
+        elif bank.sketch is not None:
+            distances, owners = nearest_in_two_stages(queries.reshape(batch, height, width, -1), bank.rows, bank.sketch)
+        else:
+            distances, owners = nearest_rows(queries, bank.rows)
+        return distances, owners, queries
 
     def _enlarged(self, grid: Tensor, size: torch.Size) -> Tensor:
         """The grid in the picture's size, smoothed.

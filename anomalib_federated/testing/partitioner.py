@@ -91,6 +91,14 @@ def the_global_random_state_plays_no_part(plugin: Plugin) -> None:
     assert first == second, "another global random state must give the same parts"
 
 
+def what_a_name_tells_is_what_is_done(plugin: Plugin) -> None:
+    """``site_of`` of a training image is the site that gets it, or ``None``."""
+    partitioner, images = plugin(), _images()
+    for site, part in partitioner.partition(images).items():
+        told = {partitioner.site_of(images[position]) for position in part} - {None, site}
+        assert not told, f"site_of says {', '.join(sorted(map(repr, told)))} of images that partition gives to {site!r}"
+
+
 CHECKS = (
     can_be_made_without_arguments,
     the_images_stay_unchanged,  # first, since a plugin that changes its input fails others for no clear reason
@@ -101,6 +109,7 @@ CHECKS = (
     the_order_of_images_does_not_matter,
     no_image_at_all_is_refused,
     the_global_random_state_plays_no_part,
+    what_a_name_tells_is_what_is_done,
 )
 
 

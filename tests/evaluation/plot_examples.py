@@ -11,7 +11,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from anomalib_federated.evaluation.comparison.beside import AttackSuccess, Beside, Division, GroupFigures, GroupValue
+from anomalib_federated.evaluation.comparison import beside
+from anomalib_federated.evaluation.comparison.beside import AttackSuccess, Beside, Division, GroupFigures
 from anomalib_federated.evaluation.comparison.trade_off import trade_off as gathered
 from anomalib_federated.evaluation.figures import (
     Classification,
@@ -24,10 +25,12 @@ from anomalib_federated.evaluation.figures import (
     OperatingPoint,
 )
 from anomalib_federated.evaluation.plots import (
+    GroupValue,
     RelativeGap,
     box_plot,
     fpr_spro_curves,
     gap,
+    group_dots,
     grouped_bars,
     heat_map,
     price_panels,
@@ -159,7 +162,10 @@ def beside_of(methods: Sequence[str], categories: Sequence[str]) -> Beside:
     """A worst group and an attack on each method, but the last."""
     places = list(itertools.product(methods[:-1] or methods, categories))
     figures = [{"auc_spro@0.05": 0.1 * (1 + number % 7)} for number in range(len(places))]
-    groups = [(GroupValue(name="a", figures={"auc_spro@0.05": 0.9}), GroupValue(name="b", figures=f)) for f in figures]
+    groups = [
+        (beside.GroupValue(name="a", figures={"auc_spro@0.05": 0.9}), beside.GroupValue(name="b", figures=f))
+        for f in figures
+    ]
     return Beside(
         groups=tuple(
             GroupFigures(method=m, category=c, seed=0, divisions=(Division(by="group", groups=own),))
@@ -169,6 +175,16 @@ def beside_of(methods: Sequence[str], categories: Sequence[str]) -> Beside:
             AttackSuccess(method=m, category=c, attack="flooding", success=0.1 * (len(m) % 9)) for m, c in places
         ),
     )
+
+
+def make_group_values(methods: Sequence[str], groups: Sequence[str]) -> list[GroupValue]:
+    rng = np.random.default_rng(4)
+    values = []
+    for method, group in itertools.product(methods, groups):
+        middle = float(rng.uniform(0.5, 1))
+        ends = Interval(low=middle - 0.2, high=min(1.0, middle + 0.1))
+        values.append(GroupValue(method=method, group=group, value=middle, interval=ends))
+    return [replace(values[0], value=None, interval=None), *values[1:]] if len(values) > 2 else values
 
 
 def all_plots(methods: Sequence[str], categories: Sequence[str], seeds: int) -> dict[str, Callable[[], Figure]]:
@@ -187,6 +203,9 @@ def all_plots(methods: Sequence[str], categories: Sequence[str], seeds: int) -> 
         "prices": lambda: price_panels(gathered(results, beside_of(methods, categories))),
         "gap": lambda: gap(
             make_gaps(methods, categories), words="AUC-sPRO@0.05", intervals="Lines are 95 % intervals."
+        ),
+        "groups": lambda: group_dots(
+            make_group_values(methods, categories), words="AUC-sPRO@0.05", by="site", intervals="Lines are intervals."
         ),
     }
 

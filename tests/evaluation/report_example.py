@@ -13,10 +13,14 @@ from scipy.ndimage import gaussian_filter
 from anomalib_federated.data.demo import make_demo_dataset
 from anomalib_federated.data.layout import mask_files, read_layout
 from anomalib_federated.data.masks import read_defects
+from anomalib_federated.evaluation.fairness.division import Division, by_defect_type
+from anomalib_federated.evaluation.fairness.fairness_file import write_fairness
+from anomalib_federated.evaluation.fairness.measure import cut_of, measure_fairness
 from anomalib_federated.evaluation.figures import Figures
 from anomalib_federated.evaluation.gallery.gallery import GALLERY, Gallery
-from anomalib_federated.evaluation.measuring.measure import measure
+from anomalib_federated.evaluation.measuring.measure import measure_set
 from anomalib_federated.evaluation.measuring.scored_image import ScoredImage, name_of
+from anomalib_federated.evaluation.measuring.scored_set import collect
 from anomalib_federated.evaluation.results import BankFacts, Result, SiteShare, result_folder, write_result
 from anomalib_federated.interfaces.screening import Refused
 from anomalib_federated.metrics import DefectsConfig
@@ -67,12 +71,35 @@ def _make_cell(output: Path, data: Path, method: str, category: str, *, seed: in
     rng = np.random.default_rng([seed, *method.encode(), *category.encode()])
     scored = list(_scored(data, category, rng, strength=STRENGTH.get(method, 1.0)))
     validation = tuple(rng.normal(1.45, 0.07, size=30).tolist())
-    figures = measure(scored, validation_scores=validation, resamples=resamples)
+    divisions = _divisions(scored)
+    test_set = collect(scored, with_counts=resamples > 0, cut=lambda picture: cut_of(divisions, picture))
+    figures = measure_set(test_set, validation_scores=validation, resamples=resamples)
+    distances = {f"train/good/{index}.png": rng.gamma(9, 0.1, size=50).astype(np.float32) for index in range(6)}
+    fairness = measure_fairness(
+        test_set,
+        divisions,
+        method=method,
+        validation_scores=validation,
+        distances=distances,
+        resamples=resamples,
+        seed=seed,
+    )
+    write_fairness(output, fairness)
     write_result(output, _result(method, category, seed, figures))
     gallery = Gallery(threshold=figures.operating_points[1].threshold, pixel_threshold=1.6)
     for image in scored:
         gallery.add(image)
     gallery.write(result_folder(output, method, category) / GALLERY)
+
+
+def _divisions(scored: Sequence[ScoredImage]) -> list[Division]:
+    """Two made-up lines, of which the second has more than the first, and the types of defects."""
+    lines = {item.name: f"line_{1 + (number % 3 > 0)}" for number, item in enumerate(scored)}
+    held_out = {f"train/good/{index}.png": f"line_{1 + index % 2}" for index in range(6)}
+    return [
+        Division(by="group", groups=lines | held_out),
+        by_defect_type({item.name: item.defect_type for item in scored}),
+    ]
 
 
 def _scored(data: Path, category: str, rng: np.random.Generator, *, strength: float) -> Iterator[ScoredImage]:

@@ -155,6 +155,7 @@ def test_the_sections_come_in_order(html: str) -> None:
         "Charts",
         "By kind of defect",
         "Operating points",
+        "Fairness",
         "Gallery",
         "Sites and banks",
         "Settings and versions",

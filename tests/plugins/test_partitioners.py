@@ -112,6 +112,14 @@ def test_folders_do_not_name_the_site():
         PatternPartitioner().partition(images_named("exp1_1.png", "plain.png"))
 
 
+def test_the_site_of_a_test_image_is_told_by_its_name_or_not_at_all():
+    told, untold = images_named("exp1_1.png", "plain.png")
+    assert PatternPartitioner().site_of(told) == "exp1"
+    assert PatternPartitioner().site_of(untold) is None
+    assert PatternPartitioner(pattern=r"^(?P<site>x*)").site_of(untold) is None
+    assert CategoryPartitioner().site_of(told) is None
+
+
 @pytest.mark.parametrize("pattern", [r"^(?P<site>x)?", r"^(?P<site>x*)"])
 def test_an_empty_site_is_refused(pattern):
     with pytest.raises(ValueError, match="names no site"):

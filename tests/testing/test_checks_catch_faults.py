@@ -560,6 +560,12 @@ class Shuffles(IIDPartitioner):
         return super().partition(images, seed=seed)
 
 
+@fault("partitioner", "what_a_name_tells_is_what_is_done")
+class TellsAnotherSite(IIDPartitioner):
+    def site_of(self, image):
+        return "site_1"
+
+
 # --------------------------------------------------------------------------------------------------------------------
 
 

@@ -128,6 +128,15 @@ class Experiment:
         method = self.methods[cell.method].plain()
         return {"method": method, "resamples": self.resamples, **corruptions, **self.settings}
 
+    def sites_of(self, cell: Cell) -> Partitioner | None:
+        """The partitioner by whose sites the cell is measured: its own, or else the first of another method.
+
+        So a method that pools all images is measured site by site next to the federated ones.
+        """
+        named = (self.methods[cell.method].partitioner, *(method.partitioner for method in self.methods.values()))
+        spec = next((spec for spec in named if spec is not None), None)
+        return None if spec is None else registry.build("partitioner", spec)
+
 
 def run_experiment(experiment: Experiment) -> Outcome:
     """Compute all cells that are not finished.
@@ -225,6 +234,7 @@ def _compute(experiment: Experiment, cell: Cell) -> Result:
         traffic=traffic,
         refused=refused or (),
         settings=experiment.settings_of(cell),
+        sites=experiment.sites_of(cell),
         resamples=experiment.resamples,
         seed=cell.seed,
     )

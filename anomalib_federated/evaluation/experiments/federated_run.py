@@ -9,6 +9,7 @@ from typing import Any
 
 from anomalib_federated.bank import MemoryBank
 from anomalib_federated.data import AutoVI
+from anomalib_federated.data.grouping import Grouping
 from anomalib_federated.deploy.export import NormalPictures, export_bundle
 from anomalib_federated.evaluation.experiments.training import train_centralised, train_federated
 from anomalib_federated.evaluation.measuring.calibrate import calibrated_as_exported
@@ -82,7 +83,9 @@ def run_federated(
     results: list[Result] = []
     if centralised:
         bank = train_centralised(model, datamodule, store=output / WORK / "centralised")
-        results += score_method(model, datamodule, bank, method="centralised", output=output, seed=seed)
+        results += score_method(
+            model, datamodule, bank, method="centralised", output=output, sites=partitioner, seed=seed
+        )
     federation = train_federated(sites, strategy, agreement, output=output / "federated")
     results += score_method(
         model,
@@ -92,6 +95,7 @@ def run_federated(
         output=output,
         traffic=federation.traffic,
         refused=federation.refused,
+        sites=partitioner,
         seed=seed,
     )
     for site in sites:
@@ -109,6 +113,8 @@ def score_method(
     output: Path,
     traffic: TrafficBySite | None = None,
     refused: Iterable[Refused] = (),
+    groups: Grouping | None = None,
+    sites: Partitioner | None = None,
     seed: int = 0,
 ) -> list[Result]:
     """Calibrate, test and export a detector with a given bank, and save the bank.
@@ -121,13 +127,25 @@ def score_method(
         output: Folder; the method gets one of its name in it.
         traffic: What the federation that made the bank cost; ``None`` if nothing had to be sent.
         refused: What its screenings refused.
+        groups: Groups of pictures that are measured apart.
+        sites: The federation's partitioner: sites are measured apart if names of pictures tell them.
         seed: Of the run.
     """
     model.bank = bank
     bank.save(output / method / "bank.safetensors")
     source = source_of_model(model, datamodule)
     results = [
-        score_source(source, category, method=method, output=output, traffic=traffic, refused=refused, seed=seed)
+        score_source(
+            source,
+            category,
+            method=method,
+            output=output,
+            traffic=traffic,
+            refused=refused,
+            groups=groups,
+            sites=sites,
+            seed=seed,
+        )
         for category in datamodule.categories
     ]
     export_bundle(

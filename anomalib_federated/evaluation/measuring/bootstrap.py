@@ -13,7 +13,7 @@ Source: Efron and Tibshirani, "An Introduction to the Bootstrap", 1993, chapters
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -71,39 +71,85 @@ def bootstrap(
         ValueError: If ``resamples`` is negative or the confidence out of range.
         KeyError: If ``exact`` names a figure that the evidence does not define.
     """
+    check_settings(resamples=resamples, confidence=confidence)
+    if not resamples or not exact:
+        return {}
+    strata = strata_of([(image.defect_type,) for image in evidence.images], [image.name for image in evidence.images])
+    found = [
+        figures_of(evidence, weights, validation_weights)
+        for weights, validation_weights in draws(strata, evidence, resamples=resamples, seed=seed)
+    ]
+    once = figures_of(evidence, np.ones((1, len(evidence.images))), np.ones((1, len(evidence.validation_scores))))
+    return {
+        name: interval_of(
+            np.concatenate([part[name] for part in found]) + (value - once[name][0]), confidence=confidence, most=1
+        )
+        for name, value in exact.items()
+    }
+
+
+def check_settings(*, resamples: int, confidence: float) -> None:
+    """Refuse settings of a bootstrap that make no sense.
+
+    Raises:
+        ValueError: If ``resamples`` is negative or the confidence out of range.
+    """
     if resamples < 0 or not 0 < confidence < 1:
         msg = f"resamples is {resamples} and confidence {confidence}; give 0 or more, and a share between 0 and 1."
         raise ValueError(msg)
-    if not resamples or not exact:
-        return {}
+
+
+def draws(
+    strata: Sequence[Sequence[int]], evidence: Evidence, *, resamples: int, seed: int
+) -> Iterator[tuple[Array, Array]]:
+    """Resamples, in blocks of ``r``.
+
+    Args:
+        strata: Positions of images; of each stratum as many are drawn, with replacement, as it has. Every image is in
+            one of them.
+        evidence: ``n`` images and ``v`` validation scores.
+        resamples: How many in all.
+        seed: Decides the draws.
+
+    Yields:
+        How often each image counts, shape ``(r, n)``, and each validation score, shape ``(r, v)``.
+    """
     rng = np.random.default_rng(seed)
-    strata, normal = _strata(evidence.images), len(evidence.validation_scores)
-    width = max(len(evidence.images), normal, evidence.pixels.free.shape[1] if evidence.pixels else 0)
+    images, normal = len(evidence.images), len(evidence.validation_scores)
+    width = max(images, normal, evidence.pixels.free.shape[1] if evidence.pixels else 0)
     block = max(1, _BLOCK_NUMBERS // width)
-    found = []
     for begin in range(0, resamples, block):
         size = min(block, resamples - begin)
-        weights = np.empty((size, len(evidence.images)))
+        weights = np.empty((size, images))
         for members in strata:
             weights[:, members] = _draw(rng, len(members), size)
-        found.append(figures_of(evidence, weights, _draw(rng, normal, size)))
-    once = figures_of(evidence, np.ones((1, len(evidence.images))), np.ones((1, normal)))
-    tails = [(1 - confidence) / 2, (1 + confidence) / 2]
-    intervals = {}
-    for name, value in exact.items():
-        values = np.concatenate([part[name] for part in found]) + (value - once[name][0])
-        low, high = np.quantile(np.clip(values, 0, 1), tails).tolist()
-        intervals[name] = Interval(low=low, high=high)
-    return intervals
+        yield weights, _draw(rng, normal, size)
 
 
-def figures_of(evidence: Evidence, weights: Array, validation_weights: Array) -> dict[str, Array]:
+def strata_of(kinds: Sequence[tuple[str, ...]], names: Sequence[str]) -> list[list[int]]:
+    """Positions of the images of each kind, in the order of their names; kinds are in order too."""
+    strata: dict[tuple[str, ...], list[int]] = {}
+    for position in sorted(range(len(names)), key=lambda position: names[position]):
+        strata.setdefault(kinds[position], []).append(position)
+    return [strata[kind] for kind in sorted(strata)]
+
+
+def interval_of(values: Array, *, confidence: float, most: float | None = None) -> Interval:
+    """Percentile interval of resampled values, shape ``(r,)``, of a figure between 0 and ``most``."""
+    low, high = np.quantile(np.clip(values, 0, most), [(1 - confidence) / 2, (1 + confidence) / 2]).tolist()
+    return Interval(low=low, high=high)
+
+
+def figures_of(
+    evidence: Evidence, weights: Array, validation_weights: Array, *, names: Sequence[str] = FIGURES
+) -> dict[str, Array]:
     """The figures of weighted images.
 
     Args:
         evidence: ``n`` images and ``v`` validation scores.
         weights: How often each image counts, shape ``(r, n)``; good and defective ones both count in each row.
         validation_weights: How often each validation score counts, shape ``(r, v)``, adding up to ``v``.
+        names: Of AUC-sPRO and TPR, those wanted, with any limit (``auc_spro@0.3``) and rate (``tpr@tnr0.99``).
 
     Returns:
         Per figure that is defined, its values, shape ``(r,)``.
@@ -121,17 +167,17 @@ def figures_of(evidence: Evidence, weights: Array, validation_weights: Array) ->
         figures["average_precision"] = _average_precision(negatives, positives)
     if len(evidence.validation_scores) and not good.all():
         defective, share = scores[~good], weights[:, ~good]
-        normal = np.array(evidence.validation_scores, dtype=np.float64)
-        for name in (name for name in FIGURES if name.startswith("tpr@tnr")):
-            thresholds = _thresholds(normal, validation_weights, tnr=float(name.removeprefix("tpr@tnr")))
+        for name in (name for name in names if name.startswith("tpr@tnr")):
+            tnr = float(name.removeprefix("tpr@tnr"))
+            thresholds = thresholds_of(evidence.validation_scores, validation_weights, tnr=tnr)
             found = (share * (defective > thresholds[:, None])).sum(1)
             figures[name] = found / share.sum(1)
     if evidence.pixels is not None:
-        figures |= _pixel_figures(evidence.pixels, weights)
+        figures |= _pixel_figures(evidence.pixels, weights, names)
     return figures
 
 
-def _pixel_figures(pixels: PixelGrid, weights: Array) -> dict[str, Array]:
+def _pixel_figures(pixels: PixelGrid, weights: Array, names: Sequence[str]) -> dict[str, Array]:
     light = weights.astype(np.float32)
     negatives = (light @ pixels.free).astype(np.float64)
     defective = light[:, pixels.rows]
@@ -143,9 +189,9 @@ def _pixel_figures(pixels: PixelGrid, weights: Array) -> dict[str, Array]:
     false_positives = np.cumsum(negatives, axis=1)
     fpr = false_positives / false_positives[:, -1:]
     spro = (defective @ pixels.spro).astype(np.float64) / (defective @ pixels.channels)[:, None]
-    for name in (name for name in FIGURES if name.startswith("auc_spro@")):
-        figures[name] = _area(fpr, spro, limit=float(name.removeprefix("auc_spro@")))
-    return figures
+    limits = [name.removeprefix("auc_spro@") for name in names if name.startswith("auc_spro@")]
+    areas = _areas(fpr, spro, [float(limit) for limit in limits])
+    return figures | {f"auc_spro@{limit}": area for limit, area in zip(limits, areas, strict=True)}
 
 
 def _auroc(negatives: Array, positives: Array) -> Array:
@@ -164,32 +210,41 @@ def _average_precision(negatives: Array, positives: Array) -> Array:
     return area
 
 
-def _area(fpr: Array, spro: Array, *, limit: float) -> Array:
-    """Area under polylines from (0, 0) on, up to a limit and divided by it; shapes ``(r, c)``."""
+def _areas(fpr: Array, spro: Array, limits: Sequence[float]) -> list[Array]:
+    """Areas under polylines from (0, 0) on, up to each limit and divided by it; shapes ``(r, c)``."""
     x = np.pad(fpr, ((0, 0), (1, 0)))
     y = np.pad(spro, ((0, 0), (1, 0)))
     dx, dy = np.diff(x, axis=1), np.diff(y, axis=1)
-    # The part of each segment that lies below the limit.
-    part = np.clip((limit - x[:, :-1]) / np.maximum(dx, np.finfo(np.float64).tiny), 0, 1)
-    area: Array = (part * dx * (y[:, :-1] + part * dy / 2)).sum(1) / limit
-    return area
+    whole = np.pad(np.cumsum(dx * (y[:, :-1] + dy / 2), axis=1), ((0, 0), (1, 0)))
+    rows, last = np.arange(len(x)), dx.shape[1] - 1
+    areas = []
+    for limit in limits:
+        below = (fpr <= limit).sum(axis=1)
+        # The part of the next segment that lies below the limit; there is none where all of the line does.
+        cut = np.minimum(below, last)
+        width = np.where(below > last, 0, limit - x[rows, cut])
+        slope = dy[rows, cut] / np.maximum(dx[rows, cut], np.finfo(np.float64).tiny)
+        areas.append((whole[rows, below] + width * (y[rows, cut] + slope * width / 2)) / limit)
+    return areas
 
 
-def _thresholds(scores: Array, weights: Array, *, tnr: float) -> Array:
-    """Per row of weights, how often each score was drawn, the threshold that is set by the scores drawn."""
+def thresholds_of(validation_scores: Sequence[float], weights: Array, *, tnr: float) -> Array:
+    """The thresholds that validation scores set when they are drawn again.
+
+    Args:
+        validation_scores: At least one.
+        weights: How often each was drawn, shape ``(r, v)``.
+        tnr: Share of normal images that shall pass.
+
+    Returns:
+        Shape ``(r,)``.
+    """
+    scores = np.array(validation_scores, dtype=np.float64)
     order = np.argsort(scores, kind="stable")
     passed = np.cumsum(weights[:, order], axis=1)
     enough = passed > len(scores) - expecting(len(scores), 1 - tnr).rank
     chosen: Array = scores[order][enough.argmax(1)]
     return chosen
-
-
-def _strata(images: Sequence[ImageFigures]) -> list[list[int]]:
-    """Positions of the images of each folder, in the order of their names."""
-    strata: dict[str, list[int]] = {}
-    for position in sorted(range(len(images)), key=lambda position: images[position].name):
-        strata.setdefault(images[position].defect_type, []).append(position)
-    return [strata[folder] for folder in sorted(strata)]
 
 
 def _draw(rng: np.random.Generator, count: int, size: int) -> Array:

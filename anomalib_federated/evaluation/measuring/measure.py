@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from anomalib_federated.data.layout import DEFECT_GROUPS
 from anomalib_federated.evaluation.figures import Counts, Curve, Figures, ImageFigures, Localization, OperatingPoint
@@ -21,8 +21,8 @@ from anomalib_federated.evaluation.measuring.groups import (
     groups_of,
     has_free_pixels,
 )
-from anomalib_federated.evaluation.measuring.pixel_counts import PixelCounts
 from anomalib_federated.evaluation.measuring.scored_image import ScoredImage
+from anomalib_federated.evaluation.measuring.scored_set import ScoredSet, collect
 from anomalib_federated.false_alarms import pictures_expected
 from anomalib_federated.metrics import (
     curve_of,
@@ -81,10 +81,33 @@ def measure(
         >>> figures.classification.auroc, figures.localization.auc_spro["0.05"]
         (1.0, 1.0)
     """
+    return measure_set(
+        collect(scored, with_counts=resamples > 0),
+        validation_scores=validation_scores,
+        resamples=resamples,
+        confidence=confidence,
+        seed=seed,
+        groups=groups,
+    )
+
+
+def measure_set(
+    test_set: ScoredSet,
+    *,
+    validation_scores: Sequence[float] = (),
+    resamples: int = 1000,
+    confidence: float = 0.95,
+    seed: int = 0,
+    groups: Mapping[str, str] = DEFECT_GROUPS,
+) -> Figures:
+    """What :func:`measure` does, of images that were collected before, with counts if there are to be resamples.
+
+    Raises:
+        ValueError: If a validation score is not finite.
+    """
     if not all(map(math.isfinite, validation_scores)):
         msg = f"A validation score is not finite ({list(validation_scores)}); mend the detector's output."
         raise ValueError(msg)
-    test_set = _collect(scored, with_counts=resamples > 0)
     parts, images = test_set.parts, test_set.images
     localized = _is_localized(test_set)
     classification = classification_of(images)
@@ -127,41 +150,7 @@ def measure(
     return replace(figures, intervals=intervals)
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class _TestSet:
-    """What remains of the images: scores by part, the images in their order, and what resampling needs."""
-
-    category: str
-    parts: list[Part]
-    images: list[ImageFigures]
-    counts: PixelCounts | None
-
-
-def _collect(scored: Iterable[ScoredImage], *, with_counts: bool) -> _TestSet:
-    parts: dict[tuple[str, frozenset[str]], Part] = {}
-    images: dict[str, ImageFigures] = {}
-    counts = PixelCounts() if with_counts else None
-    category = ""
-    for item in scored:
-        category = category or item.category
-        if item.category != category:
-            msg = f"{item.name} is of '{item.category}', images before it of '{category}'; measure each category alone."
-            raise ValueError(msg)
-        if item.name in images:
-            msg = f"{category}/{item.name} comes twice; score each test image once."
-            raise ValueError(msg)
-        images[item.name] = ImageFigures(name=item.name, defect_type=item.defect_type, score=item.score)
-        types = frozenset(defect.name for defect in item.defects or ())
-        key = (item.defect_type, types)
-        if key not in parts:
-            parts[key] = Part(folder=item.defect_type, types=types)
-        parts[key].add(item, images[item.name])
-        if counts is not None:
-            counts.add(item)
-    return _TestSet(category=category, parts=list(parts.values()), images=list(images.values()), counts=counts)
-
-
-def _is_localized(test_set: _TestSet) -> bool:
+def _is_localized(test_set: ScoredSet) -> bool:
     """Whether figures of pixels are defined; a warning tells why not."""
     without, every = sum(part.without_masks for part in test_set.parts), len(test_set.images)
     if without:

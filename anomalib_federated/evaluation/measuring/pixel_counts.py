@@ -81,6 +81,19 @@ class PixelGrid:
     spro: Floats
     channels: Floats
 
+    def of(self, positions: npt.NDArray[np.intp]) -> PixelGrid:
+        """The counts of some of the images, in the order of ``positions``, shape ``(m,)``, each of them once."""
+        place = np.full(len(self.free), -1, dtype=np.intp)
+        place[positions] = np.arange(len(positions))
+        (own,) = np.nonzero(place[self.rows] >= 0)
+        return PixelGrid(
+            free=self.free[positions],
+            rows=place[self.rows[own]],
+            covered=self.covered[own],
+            spro=self.spro[own],
+            channels=self.channels[own],
+        )
+
 
 class PixelCounts:
     """Collects the counts, image by image.
@@ -115,16 +128,20 @@ class PixelCounts:
             self._images = [image.coarser() for image in self._images]
             self._entries = sum(map(_entries, self._images))
 
-    def grid(self) -> PixelGrid:
-        """The counts of all images in common cells, images in the order in which they were added."""
-        edges = self._edges()
-        cells = len(edges)
+    def grid(self, *, cells: int | None = None) -> PixelGrid:
+        """The counts of all images in common cells, images in the order in which they were added.
+
+        Args:
+            cells: See :data:`CELLS`; ``None`` takes those of the constructor.
+        """
+        edges = self._edges(cells or self._cells)
+        count = len(edges)
         rows = [position for position, image in enumerate(self._images) if image.areas]
         grid = PixelGrid(
-            free=np.zeros((len(self._images), cells), dtype=np.float32),
+            free=np.zeros((len(self._images), count), dtype=np.float32),
             rows=np.array(rows, dtype=np.intp),
-            covered=np.zeros((len(rows), cells), dtype=np.float32),
-            spro=np.zeros((len(rows), cells), dtype=np.float32),
+            covered=np.zeros((len(rows), count), dtype=np.float32),
+            spro=np.zeros((len(rows), count), dtype=np.float32),
             channels=np.array([len(self._images[row].areas) for row in rows], dtype=np.float32),
         )
         for position, image in enumerate(self._images):
@@ -136,14 +153,14 @@ class PixelCounts:
                 grid.spro[position] += np.minimum(np.cumsum(_in_cells(channel, edges)) / area, 1)
         return grid
 
-    def _edges(self) -> Keys:
+    def _edges(self, cells: int) -> Keys:
         """The lowest key of each cell, ascending."""
         free = _pooled([image.free for image in self._images])
         covered = _pooled([image.covered for image in self._images])
         keys = np.union1d(free.keys, covered.keys)[::-1]
         # Steps of the cube root of the false positive rate are short where it is small, which is what is scored.
-        steps = np.floor(np.cbrt(_share_above(free, keys)) * self._cells)
-        own = np.floor(_share_above(covered, keys) * self._cells)
+        steps = np.floor(np.cbrt(_share_above(free, keys)) * cells)
+        own = np.floor(_share_above(covered, keys) * cells)
         last = np.flatnonzero((np.diff(steps) != 0) | (np.diff(own) != 0))
         edges: Keys = np.append(keys[last], keys[-1:])[::-1]
         return edges

@@ -13,12 +13,18 @@ from typing import Any
 import torch
 
 from anomalib_federated.bank import MemoryBank
+from anomalib_federated.data.grouping import Grouping
+from anomalib_federated.evaluation.fairness.dividing import divisions_of, held_out_distances
+from anomalib_federated.evaluation.fairness.fairness_file import write_fairness
+from anomalib_federated.evaluation.fairness.measure import cut_of, measure_fairness
 from anomalib_federated.evaluation.gallery.gallery import GALLERY, Gallery
 from anomalib_federated.evaluation.maps.writer import MapForm, MapWriter
-from anomalib_federated.evaluation.measuring.measure import measure
+from anomalib_federated.evaluation.measuring.measure import measure_set
 from anomalib_federated.evaluation.measuring.scored_image import ScoredImage, shown
+from anomalib_federated.evaluation.measuring.scored_set import collect
 from anomalib_federated.evaluation.measuring.source import Source
 from anomalib_federated.evaluation.results import BankFacts, Result, SiteShare, result_folder, write_result
+from anomalib_federated.interfaces.partitioner import Partitioner
 from anomalib_federated.interfaces.screening import Refused
 from anomalib_federated.messages.traffic import Traffic, TrafficBySite
 
@@ -41,10 +47,12 @@ def score_source(
     refused: Iterable[Refused] = (),
     settings: Mapping[str, Any] | None = None,
     write_maps: MapForm | None = None,
+    groups: Grouping | None = None,
+    sites: Partitioner | None = None,
     resamples: int = 1000,
     seed: int = 0,
 ) -> Result:
-    """Measure a category; write its figures, its gallery and, if wished, its maps.
+    """Measure a category; write its figures, those of groups, its gallery and, if wished, its maps.
 
     Args:
         source: Scored test images.
@@ -55,12 +63,17 @@ def score_source(
         refused: What its screenings refused, of any category.
         settings: What decided the method, as plain data; ``None`` takes what the source says of itself.
         write_maps: How maps are written; ``None`` writes none.
+        groups: Which group each picture is of; it is fitted to the training pictures here. ``None`` has no groups
+            besides the types of defects.
+        sites: The federation's partitioner: which site would hold a test picture, if names tell that.
         resamples: Of the bootstrap behind the intervals.
         seed: Of the run.
 
     Raises:
         ValueError: If maps are to be written but there are no validation images to set their scale.
+        GroupingError: If the group of a picture cannot be told.
     """
+    divisions = divisions_of(source, category, groups=groups, sites=sites)
     threshold = source.thresholds.get(category)
     looks: list[Callable[[ScoredImage], object]] = []
     gallery = None
@@ -74,9 +87,19 @@ def score_source(
             msg = f"'{category}' has no normal validation images to set the scale of its maps; do not write maps."
             raise ValueError(msg)
         looks.append(MapWriter(folder=output / MAPS / method, form=write_maps, pixel_threshold=threshold.pixel).write)
-    figures = measure(
+    test_set = collect(
         shown(source.scored(category), *looks),
-        validation_scores=source.validation_scores.get(category, ()),
+        with_counts=resamples > 0,
+        cut=lambda picture: cut_of(divisions, picture),
+    )
+    scores = source.validation_scores.get(category, ())
+    figures = measure_set(test_set, validation_scores=scores, resamples=resamples, seed=seed)
+    fairness = measure_fairness(
+        test_set,
+        divisions,
+        method=method,
+        validation_scores=scores,
+        distances=held_out_distances(source, category, divisions),
         resamples=resamples,
         seed=seed,
     )
@@ -92,6 +115,7 @@ def score_source(
     )
     if gallery is not None:
         gallery.write(result_folder(output, method, category) / GALLERY)
+    write_fairness(output, fairness)
     # Last, since it says that the rest is there.
     write_result(output, result)
     logger.info("%s, %s: image AUROC %s", method, category, figures.classification.auroc)

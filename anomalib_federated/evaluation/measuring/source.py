@@ -29,16 +29,20 @@ class Source:
         validation_scores: Category to the raw scores of normal validation images; empty if there are none.
         thresholds: Category to thresholds of images and pixels; absent without validation images.
         settings: What decided the scores, as plain data.
+        data: The data set of the images, set up.
         bank: Of the detector.
         image_score: How it scores a picture, in words; empty if only maps are known.
+        model: The detector; ``None`` if only maps were given.
     """
 
     scored: Callable[[str], Iterator[ScoredImage]]
     validation_scores: Mapping[str, Sequence[float]]
     thresholds: Mapping[str, Thresholds]
     settings: dict[str, Any]
+    data: AutoVI = field(repr=False)
     bank: MemoryBank | None = field(default=None, repr=False)
     image_score: str = ""
+    model: FederatedPatchcore | None = field(default=None, repr=False)
 
 
 def source_of_model(model: FederatedPatchcore, data: AutoVI, *, categories: Sequence[str] | None = None) -> Source:
@@ -63,8 +67,10 @@ def source_of_model(model: FederatedPatchcore, data: AutoVI, *, categories: Sequ
         validation_scores=scores,
         thresholds=model.post_processor.thresholds,
         settings={"bank": model.bank.digest, "space": asdict(model.space), "score": model.scorer.image_score.rule},
+        data=data,
         bank=model.bank,
         image_score=model.scorer.image_score.words,
+        model=model,
     )
 
 
@@ -88,4 +94,5 @@ def source_of_maps(folder: Path, data: AutoVI) -> Source:
         validation_scores=scores,
         thresholds={name: Thresholds(image=value, pixel=value) for name, value in found.items()},
         settings={"maps": str(folder), "map_sizes": RESIZING, "thresholds": f"{VALIDATION}/good beside the maps"},
+        data=data,
     )

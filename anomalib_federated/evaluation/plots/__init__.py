@@ -14,6 +14,7 @@ from anomalib_federated.evaluation.plots.contributions import site_contributions
 from anomalib_federated.evaluation.plots.curves import fpr_spro_curves
 from anomalib_federated.evaluation.plots.distribution import site_category_distribution
 from anomalib_federated.evaluation.plots.gaps import RelativeGap, gap
+from anomalib_federated.evaluation.plots.groups import GroupValue, group_dots
 from anomalib_federated.evaluation.plots.heat import heat_map
 from anomalib_federated.evaluation.plots.histograms import score_histograms
 from anomalib_federated.evaluation.plots.prices import price_panels
@@ -21,10 +22,12 @@ from anomalib_federated.evaluation.plots.saving import save, to_svg
 from anomalib_federated.evaluation.plots.trading import trade_off
 
 __all__ = [
+    "GroupValue",
     "RelativeGap",
     "box_plot",
     "fpr_spro_curves",
     "gap",
+    "group_dots",
     "grouped_bars",
     "heat_map",
     "price_panels",

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from anomalib_federated.evaluation.plots.dots import draw_dot, say_missing
 from anomalib_federated.evaluation.plots.rows import GroupedRows
 from anomalib_federated.evaluation.plots.style import (
     BASELINE,
     FOREGROUND,
-    TEXT_POINTS,
     Look,
     dress,
     in_order,
@@ -73,9 +73,7 @@ def gap(gaps: Sequence[RelativeGap], *, words: str, intervals: str = "", baselin
         dress(axes, x=f"{words} relative to\n{named(baseline)}, %", grid="x")
         _frame(axes, gaps)
         for group, category in enumerate(categories):
-            if group % 2:
-                first = rows.at(group, 0) - 0.95
-                axes.axhspan(first, first + rows.stride, color=FOREGROUND, alpha=0.05, lw=0)
+            rows.shade(axes, group)
             for place, method in enumerate(rows.methods):
                 _draw(axes, rows.at(group, place), by_place.get((method, category)), look_of[method])
         rows.label(axes, categories)
@@ -109,27 +107,7 @@ def _frame(axes: Axes, gaps: Sequence[RelativeGap]) -> None:
 
 def _draw(axes: Axes, y: float, item: RelativeGap | None, look: Look) -> None:
     if item is None or item.gap is None:
-        axes.annotate(
-            "not run" if item is None else "no value",
-            (0, y),
-            xytext=(4, 0),
-            textcoords="offset points",
-            va="center_baseline",
-            fontsize=TEXT_POINTS,
-            color=FOREGROUND,
-        )
+        say_missing(axes, 0, y, "not run" if item is None else "no value")
         return
-    if item.low is not None and item.high is not None:
-        axes.hlines(y, 100 * item.low, 100 * item.high, color=look.color, linewidth=2.2)
-    axes.plot(
-        [100 * item.gap],
-        [y],
-        linestyle="none",
-        marker=look.marker,
-        color=look.color,
-        markersize=6.5,
-        markeredgecolor=FOREGROUND,
-        markeredgewidth=0.7,
-        label="gap",
-        zorder=4,
-    )
+    ends = None if item.low is None or item.high is None else (100 * item.low, 100 * item.high)
+    draw_dot(axes, y, 100 * item.gap, ends, look, label="gap")

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from anomalib_federated.evaluation.plots.style import legend_height, named, new_figure
+from anomalib_federated.evaluation.plots.style import FOREGROUND, legend_height, named, new_figure
 
 _ROW_INCHES = 0.165  # a number in 9 points fits beside
 _GAP = 0.9  # rows between two groups
@@ -61,6 +61,12 @@ class GroupedRows:
         figure = new_figure(rows + beside + legend_height([named(method) for method in self.methods]), words=words)
         panels = figure.subplots(1, len(columns), squeeze=False)[0]
         return figure, list(zip(panels, columns, strict=True))
+
+    def shade(self, axes: Axes, group: int) -> None:
+        """Put a light ground behind every other group."""
+        if group % 2:
+            first = self.at(group, 0) - 0.95
+            axes.axhspan(first, first + self.stride, color=FOREGROUND, alpha=0.05, lw=0)
 
     def label(self, axes: Axes, categories: Sequence[str]) -> None:
         """Name each group at its middle, the first above."""

@@ -15,6 +15,7 @@ from anomalib_federated.evaluation.comparison.beside import read_beside
 from anomalib_federated.evaluation.comparison.compare import compare, headline
 from anomalib_federated.evaluation.comparison.score_rules import different_rules
 from anomalib_federated.evaluation.comparison.trade_off import trade_off
+from anomalib_federated.evaluation.fairness.fairness_file import read_all_fairness
 from anomalib_federated.evaluation.figures import HEADLINES
 from anomalib_federated.evaluation.report.charts import chart_groups, site_charts
 from anomalib_federated.evaluation.report.details import (
@@ -25,6 +26,7 @@ from anomalib_federated.evaluation.report.details import (
     settings_table,
     versions_table,
 )
+from anomalib_federated.evaluation.report.fairness import across_rows, division_views, what_lines_are
 from anomalib_federated.evaluation.report.numbers import cells_of, figure_tables
 from anomalib_federated.evaluation.report.pictures import VERDICT_WORDS, gallery_cards
 from anomalib_federated.evaluation.report.prices import corruption_tables, price_section
@@ -47,7 +49,7 @@ def write_report(
 
     Args:
         results: Of one experiment: several methods, categories and seeds.
-        folder: Where they were read from; galleries below it are shown.
+        folder: Where they were read from; galleries and figures of groups below it are shown.
         path: HTML file to write.
         baseline: Method that the others are compared to.
         figure: Name of :data:`HEADLINES` that the headline is about.
@@ -55,6 +57,7 @@ def write_report(
     Raises:
         ValueError: If there are no results, or figure or baseline are unknown.
         GalleryError: If a gallery is damaged.
+        ResultError: If a file of figures of groups is.
 
     Returns:
         The file.
@@ -84,6 +87,8 @@ def _content(results: Sequence[Result], folder: Path, baseline: str, figure: str
     comparisons = [compare(results, figure=figure, baseline=baseline), *others]
     beside = read_beside([folder])
     trade = trade_off(results, beside, baseline=baseline)
+    cells_there = {(result.method, result.category, result.seed) for result in results}
+    measured = [own for own in read_all_fairness(folder) if (own.method, own.category, own.seed) in cells_there]
     return {
         "css": _text("report.css"),
         "js": _text("report.js"),
@@ -107,6 +112,9 @@ def _content(results: Sequence[Result], folder: Path, baseline: str, figure: str
         "groups": [(category, group_rows(cells, methods, category)) for category in categories],
         "points": points,
         "coarse": any(row.coarse for _, rows in points for _, own in rows for row in own),
+        "divisions": division_views(measured, methods, categories, figure=figure),
+        "group_words": what_lines_are(measured).replace("Lines are", "In brackets:").replace("lines", "brackets"),
+        "across": across_rows(results, methods),
         "cards": cards,
         "pictures": pictures,
         "verdicts": VERDICT_WORDS,

@@ -40,12 +40,17 @@ class PatternPartitioner(Partitioner):
         if not images:
             msg = "There are no training images to share out."
             raise ValueError(msg)
-        group = "site" if "site" in self.pattern.groupindex else 1
         sites: dict[str, list[int]] = {}
         for position, image in enumerate(images):
-            match = self.pattern.search(image.name.rsplit("/", 1)[-1])
-            if match is None or not match[group]:
+            site = self.site_of(image)
+            if site is None:
                 msg = f"The pattern {self.pattern.pattern!r} names no site for {image.name} ({image.category})."
                 raise ValueError(msg)
-            sites.setdefault(match[group], []).append(position)
+            sites.setdefault(site, []).append(position)
         return dict(sorted(sites.items()))
+
+    def site_of(self, image: TrainingImage) -> str | None:
+        """What the pattern finds in the file name."""
+        match = self.pattern.search(image.name.rsplit("/", 1)[-1])
+        group = "site" if "site" in self.pattern.groupindex else 1
+        return match[group] or None if match else None
