@@ -11,10 +11,10 @@ from numbers import Integral
 import torch
 from torch import Tensor
 
-from anomalib_federated.bank.validation import MAX_FEATURE
 from anomalib_federated.selection.budget import Budget, BudgetLike
 from anomalib_federated.selection.covering import measure_covering
 from anomalib_federated.selection.distances import nearest
+from anomalib_federated.selection.finite import check_finite
 from anomalib_federated.selection.rows import Rows, as_rows
 
 logger = logging.getLogger(__name__)
@@ -115,7 +115,7 @@ class Coreset(ABC):
         """
         began, rows = time.perf_counter(), as_rows(features)
         before = rows.passes
-        _check_finite(rows)
+        check_finite(rows)
         if start is not None and not _is_row(start, len(rows)):
             msg = f"The coreset's start is {start!r}, which is not one of the rows 0 .. {len(rows) - 1}."
             raise ValueError(msg)
@@ -147,20 +147,6 @@ class Coreset(ABC):
     def rows(self, n: int) -> int:
         """The most rows that the budget allows out of ``n``."""
         return self.budget.limit(n)
-
-
-def _check_finite(rows: Rows) -> None:
-    for which, block in rows.blocks():
-        low, high = torch.aminmax(block)  # NaN if any feature is, which no comparison passes
-        if float(low) >= -MAX_FEATURE and float(high) <= MAX_FEATURE:
-            continue
-        broken = ~(torch.isfinite(block) & (block.abs() <= MAX_FEATURE)).all(1)
-        first = which.start + int(broken.nonzero()[0])
-        msg = (
-            f"A feature is NaN, infinite or absurdly large in {rows.where(first)} "
-            f"({int(broken.sum())} such rows nearby); leave these rows out."
-        )
-        raise ValueError(msg)
 
 
 def _nearest_pick(rows: Rows, picked: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import brentq
 
-from anomalib_federated_plugins.strategy.budget_shares import proportional_shares
+from anomalib_federated.selection.budget_shares import proportional_shares
 
 SITES = st.lists(st.tuples(st.integers(1, 1000), st.integers(1, 60)), min_size=1, max_size=7)
 
