@@ -109,7 +109,7 @@ def _parser(command: str) -> ArgumentParser:
         "--methods",
         type=dict[str, dict[str, Any] | None],
         required=True,
-        help="per name: partitioner, strategy, site_coreset, site_budget, and the settings that differ in its model",
+        help="per name: partitioner, strategy, site_coreset, site_budget, groups, fairness, and changes of its model",
     )
     parser.add_argument("--seeds", type=list[int], default=[0], help="every cell is computed with each")
     parser.add_argument("--resamples", type=int, default=1000, help="of the bootstrap behind the intervals; 0: none")

@@ -187,7 +187,10 @@ def _compute(experiment: Experiment, cell: Cell) -> Result:
     model = experiment.make_model(cell.seed, method.model)
     work, banks = folder / "work" / cell.method / cell.category, folder / cell.method / cell.category
     if method.partitioner is None:
-        bank, traffic = train_centralised(model, datamodule, category=cell.category, store=work), None
+        bank = train_centralised(
+            model, datamodule, category=cell.category, store=work, groups=method.grouping, fairness=method.fairness
+        )
+        traffic = None
     else:
         partitioner = registry.build("partitioner", method.partitioner)
         federation = _federate(method, partitioner, model, datamodule, cell, work=work, output=banks)
@@ -228,10 +231,16 @@ def _federate(
         memory=model.memory,
         store_dtype=model.store_dtype,
         ledgers=output / "privacy",
+        groups=method.grouping,
     )
     strategy = registry.build("strategy", method.strategy, seed=cell.seed)
     agreement = make_agreement(
-        model, coreset=method.site_coreset, budget=method.site_budget, seed=cell.seed, privacy=method.privacy
+        model,
+        coreset=method.site_coreset,
+        budget=method.site_budget,
+        seed=cell.seed,
+        privacy=method.privacy,
+        fairness=method.fairness,
     )
     federation = train_federated(sites, strategy, agreement, output=output)
     for site in sites:

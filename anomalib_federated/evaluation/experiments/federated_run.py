@@ -7,8 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from anomalib_federated import registry
 from anomalib_federated.bank import MemoryBank
 from anomalib_federated.data import AutoVI
+from anomalib_federated.data.grouping import Grouping
 from anomalib_federated.deploy.export import NormalPictures, export_bundle
 from anomalib_federated.evaluation.experiments.training import train_centralised, train_federated
 from anomalib_federated.evaluation.measuring.calibrate import calibrated_as_exported
@@ -39,6 +41,8 @@ def run_federated(
     site_coreset: str | Mapping[str, Any] | None = None,
     site_budget: BudgetLike | None = None,
     privacy: str | Mapping[str, Any] = "none",
+    groups: Mapping[str, Any] | None = None,
+    fairness: str | Mapping[str, Any] = "none",
     centralised: bool = True,
     seed: int = 0,
 ) -> list[Result]:
@@ -58,12 +62,23 @@ def run_federated(
         site_coreset: The coreset plugin of the sites; ``None`` takes the detector's.
         site_budget: Rows per category that a site sends; ``None`` takes the detector's budget.
         privacy: The privacy plugin of the sites.
+        groups: How every site groups its pictures, as :meth:`anomalib_federated.data.grouping.Grouping.of` reads it;
+            ``None`` tells of no groups.
+        fairness: The fairness plugin that selects among the groups, at each site and of the pooled images; ``none``
+            leaves it to the coresets.
         centralised: Whether to train on the pooled images too.
         seed: Decides every random choice.
 
     Returns:
         One result per method and category.
     """
+    if registry.name_of(fairness, kind="fairness") != "none" and groups is None:
+        msg = (
+            "A fairness rule is named, but no groups; say how pictures are grouped, such as --groups '{by: category}'."
+        )
+        raise ValueError(msg)
+    grouping = None if groups is None else Grouping.of(groups)
+    settings = {} if groups is None else {"groups": dict(groups), "fairness": fairness}
     datamodule.setup()
     # Mistakes in the settings of the federation come to light before anything is trained.
     sites = make_sites(
@@ -75,16 +90,30 @@ def run_federated(
         memory=model.memory,
         store_dtype=model.store_dtype,
         ledgers=output / "federated" / "privacy",
+        groups=grouping,
     )
-    agreement = make_agreement(model, coreset=site_coreset, budget=site_budget, seed=seed, privacy=privacy)
+    agreement = make_agreement(
+        model, coreset=site_coreset, budget=site_budget, seed=seed, privacy=privacy, fairness=fairness
+    )
     strategy.agree(agreement.to_record())
     results: list[Result] = []
     if centralised:
-        bank = train_centralised(model, datamodule, store=output / WORK / "centralised")
-        results += score_method(model, datamodule, bank, method="centralised", output=output, seed=seed)
+        bank = train_centralised(
+            model, datamodule, store=output / WORK / "centralised", groups=grouping, fairness=fairness
+        )
+        results += score_method(
+            model, datamodule, bank, method="centralised", output=output, seed=seed, settings=settings
+        )
     federation = train_federated(sites, strategy, agreement, output=output / "federated")
     results += score_method(
-        model, datamodule, federation.bank, method="federated", output=output, traffic=federation.traffic, seed=seed
+        model,
+        datamodule,
+        federation.bank,
+        method="federated",
+        output=output,
+        traffic=federation.traffic,
+        seed=seed,
+        settings=settings,
     )
     for site in sites:
         site.close()
@@ -101,6 +130,7 @@ def score_method(
     output: Path,
     traffic: TrafficBySite | None = None,
     seed: int = 0,
+    settings: Mapping[str, Any] | None = None,
 ) -> list[Result]:
     """Calibrate, test and export a detector with a given bank, and save the bank.
 
@@ -112,12 +142,21 @@ def score_method(
         output: Folder; the method gets one of its name in it.
         traffic: What the federation that made the bank cost; ``None`` if nothing had to be sent.
         seed: Of the run.
+        settings: What decided the bank and is to be stated in the results.
     """
     model.bank = bank
     bank.save(output / method / "bank.safetensors")
     source = source_of_model(model, datamodule)
     results = [
-        score_source(source, category, method=method, output=output, traffic=traffic, seed=seed)
+        score_source(
+            source,
+            category,
+            method=method,
+            output=output,
+            traffic=traffic,
+            seed=seed,
+            settings={**source.settings, **(settings or {})},
+        )
         for category in datamodule.categories
     ]
     export_bundle(
