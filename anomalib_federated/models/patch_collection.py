@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from anomalib_federated.bank import Contribution, FeatureSpace, MemoryBank
-from anomalib_federated.bank.row_groups import UNNAMED, with_groups
+from anomalib_federated.bank.row_groups import with_groups
 from anomalib_federated.bank.validation import check_name
 from anomalib_federated.data.grouping import Grouping, Picture
 from anomalib_federated.interfaces.coreset import Coreset, Selection
@@ -260,8 +260,7 @@ class PatchCollection:
         if fairness is None:
             selection = coreset.select(rows, seed=seed)
         else:
-            one = PatchGroups(names=(UNNAMED,), numbers=torch.zeros(len(rows), dtype=torch.int64))
-            groups = self.groups.get(category, one)
+            groups = self.groups.get(category) or PatchGroups.all_one(len(rows))
             selection = select_fairly(fairness, rows, groups, budget=coreset.budget, seed=seed)
         self._log(site, category, rows, selection, method=method)
         bank = MemoryBank(
@@ -289,9 +288,8 @@ class PatchCollection:
             coresets={category: method},
             covering_radius={category: selection.radius},
         )
-        return SelectedRows(
-            bank=self.with_groups(bank, selection.indices), pictures=tuple(rows.pictures_of(selection.indices))
-        )
+        pictures = tuple(rows.pictures_of(selection.indices))
+        return SelectedRows(bank=self.with_groups(bank, selection.indices), pictures=pictures)
 
     def _log(self, site: str, category: str, rows: StoredRows, selection: Selection, *, method: str) -> None:
         logger.info(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from anomalib_federated.bank.row_groups import UNNAMED
 from anomalib_federated.data.grouping import Grouping, Picture
 from anomalib_federated.patch_store import StoredRows
 
@@ -27,6 +28,11 @@ class PatchGroups:
 
     names: tuple[str, ...]
     numbers: Tensor
+
+    @classmethod
+    def all_one(cls, n: int) -> PatchGroups:
+        """The group of ``n`` patches of which none is told."""
+        return cls(names=(UNNAMED,), numbers=torch.zeros(n, dtype=torch.int64))
 
     def of_rows(self, rows: Tensor | None = None) -> list[str]:
         """The names of the groups of some patches, given their numbers of shape ``(m,)``, int64; by default of all."""

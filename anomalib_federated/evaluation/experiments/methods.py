@@ -81,7 +81,8 @@ class Method:
         if method.pooled and (set(settings or {}) - {"partitioner", "model", *UNSAID}):
             msg = f"Method '{name}' has no partitioner, so there are no sites; name one, or leave out what is theirs."
             raise ExperimentError(msg)
-        if registry.name_of(method.fairness, kind="fairness") != "none" and method.grouping is None:
+        grouping = method.grouping
+        if grouping is None and registry.name_of(method.fairness, kind="fairness") != "none":
             msg = f"Method '{name}' names a fairness rule, but no groups; say how pictures are grouped."
             raise ExperimentError(msg)
         return method
