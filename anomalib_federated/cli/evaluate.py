@@ -11,11 +11,15 @@ from lightning import seed_everything
 from rich.console import Console
 
 from anomalib_federated.bank import MemoryBank
+from anomalib_federated.cli.corruption_option import add_corruption, corruptions_of
+from anomalib_federated.cli.corruption_table import print_corrupted
 from anomalib_federated.cli.figures_table import print_figures
 from anomalib_federated.cli.logs import configure_logs
 from anomalib_federated.data import AutoVI
+from anomalib_federated.data.corruption import Corruption
 from anomalib_federated.evaluation.experiments.methods import ExperimentError, check_name
 from anomalib_federated.evaluation.maps.writer import MapForm
+from anomalib_federated.evaluation.measuring.corrupting import refuse_corrupted, score_corrupted
 from anomalib_federated.evaluation.measuring.scoring import MAPS, score_source
 from anomalib_federated.evaluation.measuring.source import Source, source_of_maps, source_of_model
 from anomalib_federated.evaluation.results import METRICS
@@ -24,7 +28,7 @@ from anomalib_federated.models import FederatedPatchcore, detector_of
 SOURCES = ("bank", "ckpt_path", "maps")
 """Options of which exactly one is given."""
 
-SCORING = ("weights", "score", "num_neighbors", "false_alarm_rate")
+SCORING = ("weights", "score", "num_neighbors", "score_clip", "false_alarm_rate")
 """Settings of the detector that its bank does not bring with it."""
 
 
@@ -37,9 +41,13 @@ def run(command: str, arguments: Sequence[str]) -> int:
     seed_everything(options.seed, verbose=False)
     # The model comes first: a bank that cannot be loaded comes to light before the data are looked through.
     model = None if options.maps else _model(options)
+    corruptions = [Corruption.of(spec, seed=options.seed) for spec in corruptions_of(options.corruption)]
     data: AutoVI = parser.instantiate_classes(options).data
+    if corruptions:
+        refuse_corrupted(data)
     data.prepare_data()
     data.setup()
+    source = _source(options, model, data)
     results = [
         score_source(
             source,
@@ -50,10 +58,25 @@ def run(command: str, arguments: Sequence[str]) -> int:
             resamples=options.resamples,
             seed=options.seed,
         )
-        for source in [_source(options, model, data)]
         for category in data.categories
     ]
     print_figures(results)
+    if model is not None and corruptions:
+        changed = [
+            score_corrupted(
+                model,
+                data,
+                category,
+                corruptions=corruptions,
+                clean_scores=source.validation_scores.get(category, ()),
+                method=options.method,
+                output=options.output,
+                resamples=options.resamples,
+                seed=options.seed,
+            )
+            for category in data.categories
+        ]
+        print_corrupted(results, changed)
     console = Console()
     console.print(f"All figures lie in {options.output / METRICS / options.method}.", soft_wrap=True)
     if options.write_maps:
@@ -87,6 +110,8 @@ def _check(parser: ArgumentParser, options: Namespace) -> None:
         parser.error(str(error))
     if options.resamples < 0:
         parser.error(f"--resamples is {options.resamples}; give 0 or more.")
+    if options.maps and options.corruption:
+        parser.error("--corruption is done to pictures before a detector scores them; with --maps they are scored.")
     if options.maps and options.write_maps:
         parser.error("--write_maps writes the maps of a detector; with --maps they are there already.")
     defaults = inspect.signature(FederatedPatchcore).parameters
@@ -118,6 +143,7 @@ def _parser(command: str) -> ArgumentParser:
     parser.add_argument(
         "--write_maps", type=MapForm | None, default=None, help="write the anomaly maps in the official layout too"
     )
+    add_corruption(parser)
     parser.add_argument("--resamples", type=int, default=1000, help="bootstrap resamples behind the intervals")
     parser.add_argument(
         "--seed", type=int, default=0, help="decides the intervals and, as in training, which images are held out"

@@ -14,10 +14,12 @@ from anomalib_federated import registry
 from anomalib_federated.cli.logs import configure_logs
 from anomalib_federated.cli.memory_option import expand_memory
 from anomalib_federated.cli.plugin_option import PLUGIN, keep_names, plugin_option
+from anomalib_federated.cli.refused_table import print_refused
 from anomalib_federated.cli.results_table import print_results
 from anomalib_federated.data import AutoVI
 from anomalib_federated.evaluation.experiments.federated_run import run_federated
 from anomalib_federated.files import write_file
+from anomalib_federated.interfaces.configured_strategy import build_strategy
 from anomalib_federated.models import FederatedPatchcore
 
 PARTITIONER, STRATEGY, PRIVACY, FAIRNESS = "iid", "federated_coreset", "none", "none"
@@ -46,7 +48,7 @@ def run(command: str, arguments: Sequence[str]) -> int:
         objects.data,
         objects.model,
         partitioner=registry.build("partitioner", config.partitioner),
-        strategy=registry.build("strategy", config.strategy, seed=config.seed),
+        strategy=build_strategy(config.strategy, screening=config.screening, seed=config.seed),
         output=output,
         site_coreset=config.site_coreset,
         site_budget=config.site_budget,
@@ -58,6 +60,7 @@ def run(command: str, arguments: Sequence[str]) -> int:
     )
     write_file(output / "config.yaml", parser.dump(config).encode())
     print_results(results)
+    print_refused([each for result in results if result.bank for each in result.bank.refused])
     Console().print(f"Figures, banks and exported detectors lie in {output}.")
     return 0
 
@@ -76,6 +79,9 @@ def _parser(command: str) -> ArgumentParser:
     )
     parser.add_argument("--partitioner", type=PLUGIN, default=PARTITIONER, help="which site gets which picture")
     parser.add_argument("--strategy", type=PLUGIN, default=STRATEGY, help="how site banks become one")
+    parser.add_argument(
+        "--screening", type=list[PLUGIN], default=[], help="what site banks pass before, one after the other"
+    )
     parser.add_argument("--site_coreset", type=PLUGIN | None, default=None, help="how a site selects (as the model)")
     parser.add_argument(
         "--site_budget", type=BUDGET | None, default=None, help="rows per category that a site sends (as the model)"

@@ -264,7 +264,7 @@ class Site:
                 self.store,
                 memory=self.memory,
                 dtype=self.store_dtype,
-                reading=repr(self.images.augmentations),
+                reading=self.images.reading,
             )
             with ExitStack() as on_failure:
                 on_failure.callback(patches.close)

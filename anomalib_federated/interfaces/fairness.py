@@ -84,13 +84,13 @@ class Fairness(ABC):
 
         Raises:
             TypeError: If the features are neither a tensor nor rows, or the group is no tensor.
-            ValueError: If the features are not ``(n, d)``, empty or not finite (the error names the first such row), the
-                groups are not as said above, the budget is no whole number of at least 1, or the rule refuses it.
+            ValueError: If the features are not ``(n, d)``, empty or not finite (the error names the first such row),
+                the groups are not as said above, the budget is no whole number of at least 1, or the rule refuses it.
             PluginError: If the plugin did not choose exactly that many distinct rows.
         """
         rows = as_rows(features)
         group = _checked_groups(group, len(rows))
-        if isinstance(budget, bool) or not isinstance(budget, Integral) or budget < 1:
+        if not _is_count(budget):
             msg = f"The budget of a fair selection is {budget!r}; give a number of rows, an int of at least 1."
             raise ValueError(msg)
         check_finite(rows)
@@ -98,7 +98,10 @@ class Fairness(ABC):
         if budget >= len(rows):
             nothing = torch.zeros(groups, dtype=torch.float64)
             return FairSelection(
-                indices=torch.arange(len(rows)), quotas=torch.bincount(group), radius=nothing, own_radius=nothing.clone()
+                indices=torch.arange(len(rows)),
+                quotas=torch.bincount(group),
+                radius=nothing,
+                own_radius=nothing.clone(),
             )
         indices = self.choose(rows, group, budget=int(budget), seed=seed)
         self._check_answer(indices, len(rows), int(budget))
@@ -126,6 +129,10 @@ class Fairness(ABC):
         if (distinct := len(torch.unique(indices))) != budget:
             msg = f"{rule} only {distinct} of its rows are distinct; repair the plugin."
             raise PluginError(msg)
+
+
+def _is_count(value: object) -> bool:
+    return not isinstance(value, bool) and isinstance(value, Integral) and int(value) >= 1
 
 
 def _checked_groups(group: object, n: int) -> Tensor:

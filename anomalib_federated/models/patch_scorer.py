@@ -49,7 +49,7 @@ class PatchScorer(nn.Module):
 
         Returns:
             Image scores of shape ``(batch,)`` and anomaly maps of shape ``(batch, 1, height, width)``, both in units
-            of feature distance (after the projection, if the rows have one).
+            of feature distance (after the projection, if the rows have one), and none beyond the clip.
 
         Raises:
             ValueError: If the rows have places and the rule is ``reweighted``: the rows around one of them, by which it
@@ -64,7 +64,7 @@ class PatchScorer(nn.Module):
             distances, owners = nearest_in_two_stages(queries.reshape(batch, height, width, -1), bank.rows, bank.sketch)
         else:
             distances, owners = nearest_rows(queries, bank.rows)
-        grid = distances.reshape(batch, 1, height, width)
+        grid = self.image_score.clipped(distances.reshape(batch, 1, height, width))
         scores = self.image_score(
             grid,
             owners.reshape(batch, -1),

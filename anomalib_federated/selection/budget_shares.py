@@ -70,7 +70,7 @@ def _quotas(budget: int, sizes: Sequence[int], *, limits: Sequence[int], least: 
     while still:
         whole = sum(sizes[each] for each in still)
         fair = {each: left * sizes[each] / whole for each in still}
-        bounded = {each: Fraction(min(max(share, least), limits[each])) for each, share in fair.items()}
+        bounded = {each: min(max(share, Fraction(least)), Fraction(limits[each])) for each, share in fair.items()}
         excess = sum(bounded.values()) - left
         # Those whose bound takes more than there is are settled first, since the others then get less; and vice versa.
         settled = [each for each in still if (bounded[each] - fair[each]) * excess > 0] if excess else still

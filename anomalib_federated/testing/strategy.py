@@ -17,6 +17,7 @@ from anomalib_federated.interfaces.strategy import BankStrategy, FederationError
 from anomalib_federated.testing.banks import example_bank
 from anomalib_federated.testing.construction import can_be_made_without_arguments
 from anomalib_federated.testing.randomness import under_two_random_states
+from anomalib_federated.testing.screening import RefusesHalf
 
 Plugin = type[BankStrategy]
 
@@ -164,6 +165,44 @@ def the_global_random_state_plays_no_part(plugin: Plugin) -> None:
     assert first == second, "another global random state must give the same bank"
 
 
+def what_screenings_refuse_leaves_no_trace(plugin: Plugin) -> None:
+    """Rows that a screening refuses might as well never have been sent; what was refused is told."""
+    if not plugin.keeps_site_banks:
+        return
+    strategy, banks = plugin(), _banks()
+    strategy.screening = (("half", RefusesHalf()),)
+    found = strategy.merge(banks)
+    # Nuts of plant-b and plant-c, and screws of plant-b, are refused by half; those of plant-a altogether.
+    left = [_without_half(bank) for bank in banks[1:]]
+    expected = plugin().merge(left)
+    assert found.to_bytes() == expected.to_bytes(), (
+        "with a screening, merge must give the bank that it gives without one of the rows that are left; it must call "
+        "BankStrategy.merge, which asks the screenings"
+    )
+    told = [(each.site, each.category, each.rows) for each in strategy.refused]
+    assert told == [("plant-b", "nut", 2), ("plant-c", "nut", 3), ("plant-a", "screw", 12), ("plant-b", "screw", 4)], (
+        f"the attribute refused must tell of each site and category how many rows were refused, got {told}"
+    )
+    strategy.screening = ()
+    assert strategy.merge(banks).to_bytes() == plugin().merge(banks).to_bytes(), "screenings must be settable anew"
+    assert strategy.refused == (), "the attribute refused must tell of the last merge alone"
+
+
+def a_screening_that_cannot_run_is_refused(plugin: Plugin) -> None:
+    """A strategy that merges no whole banks of sites takes no screening: ``FederationError`` when it is set."""
+    if plugin.merges_banks and plugin.keeps_site_banks:
+        return
+    try:
+        plugin().screening = (("half", RefusesHalf()),)
+    except FederationError:
+        return
+    msg = (
+        "a strategy whose merges_banks or keeps_site_banks is false must refuse a screening when it is set; leave the "
+        "attribute screening to BankStrategy"
+    )
+    raise AssertionError(msg)
+
+
 def banks_are_refused_if_they_are_not_merged(plugin: Plugin) -> None:
     """A strategy of which ``merges_banks`` is false says so: ``FederationError``."""
     if not plugin.merges_banks:
@@ -189,6 +228,7 @@ def _of_banks(check: Callable[[Plugin], None]) -> Callable[[Plugin], None]:
 CHECKS = (
     can_be_made_without_arguments,
     banks_are_refused_if_they_are_not_merged,
+    a_screening_that_cannot_run_is_refused,
     *map(
         _of_banks,
         (
@@ -208,9 +248,16 @@ CHECKS = (
             a_site_that_comes_twice_is_refused,
             differing_feature_spaces_are_refused,
             the_global_random_state_plays_no_part,
+            what_screenings_refuse_leaves_no_trace,
         ),
     ),
 )
+
+
+def _without_half(bank: MemoryBank) -> MemoryBank:
+    """The first, third ... row of each category."""
+    parts = [bank.for_category(category) for category in bank.categories]
+    return MemoryBank.merge(part.select(torch.arange(0, len(part), 2)) for part in parts)
 
 
 def _banks() -> list[MemoryBank]:

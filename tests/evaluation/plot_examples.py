@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -10,6 +11,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
+from anomalib_federated.evaluation.comparison.beside import AttackSuccess, Beside, Division, GroupFigures, GroupValue
+from anomalib_federated.evaluation.comparison.trade_off import trade_off as gathered
 from anomalib_federated.evaluation.figures import (
     Classification,
     Counts,
@@ -27,12 +30,14 @@ from anomalib_federated.evaluation.plots import (
     gap,
     grouped_bars,
     heat_map,
+    price_panels,
     score_histograms,
     site_category_distribution,
     site_contributions,
     trade_off,
 )
 from anomalib_federated.evaluation.results import BankFacts, Result, SiteShare
+from anomalib_federated.testing.privacy import example_report
 
 METHODS = ("centralised", "federated", "federated_iid")
 LONG_METHODS = (
@@ -109,10 +114,10 @@ def make_result(method: str, category: str, seed: int, *, level: float = 0.6, ba
             bytes=1500 * 608,
             covering_radius=1.25,
             sites=() if pooled else tuple(sites),
+            privacy=() if pooled else (json.loads(example_report(epsilon=float(len(method) % 7 + 1)).to_json()),),
         )
         if bank
         else None,
-        settings={} if pooled else {"epsilon": float(len(method) % 7 + 1)},
     )
 
 
@@ -150,6 +155,22 @@ def make_gaps(methods: Sequence[str], categories: Sequence[str]) -> list[Relativ
     return gaps
 
 
+def beside_of(methods: Sequence[str], categories: Sequence[str]) -> Beside:
+    """A worst group and an attack on each method, but the last."""
+    places = list(itertools.product(methods[:-1] or methods, categories))
+    figures = [{"auc_spro@0.05": 0.1 * (1 + number % 7)} for number in range(len(places))]
+    groups = [(GroupValue(name="a", figures={"auc_spro@0.05": 0.9}), GroupValue(name="b", figures=f)) for f in figures]
+    return Beside(
+        groups=tuple(
+            GroupFigures(method=m, category=c, seed=0, divisions=(Division(by="group", groups=own),))
+            for (m, c), own in zip(places, groups, strict=True)
+        ),
+        attacks=tuple(
+            AttackSuccess(method=m, category=c, attack="flooding", success=0.1 * (len(m) % 9)) for m, c in places
+        ),
+    )
+
+
 def all_plots(methods: Sequence[str], categories: Sequence[str], seeds: int) -> dict[str, Callable[[], Figure]]:
     results = make_results(methods, categories, seeds)
     counts = {f"site_{i}": {c: (7 * i + 13 * k) % 120 for k, c in enumerate(categories)} for i in range(len(methods))}
@@ -163,6 +184,7 @@ def all_plots(methods: Sequence[str], categories: Sequence[str], seeds: int) -> 
         "distribution": lambda: site_category_distribution(counts),
         "contributions": lambda: site_contributions(make_results(("federated",), categories, seeds), "federated"),
         "trade_off": lambda: trade_off(results, "auc_spro@0.05", against=priced),
+        "prices": lambda: price_panels(gathered(results, beside_of(methods, categories))),
         "gap": lambda: gap(
             make_gaps(methods, categories), words="AUC-sPRO@0.05", intervals="Lines are 95 % intervals."
         ),

@@ -366,6 +366,37 @@ class MergesInSilence(Concatenate):
     merges_banks = False
 
 
+@fault("strategy", "a_screening_that_cannot_run_is_refused")
+class TakesAScreeningForNothing(Concatenate):
+    keeps_site_banks = False
+    screening = ()
+
+
+@fault("strategy", "what_screenings_refuse_leaves_no_trace")
+class AsksNoScreening(Concatenate):
+    def merge(self, banks):
+        banks = sorted(banks, key=lambda bank: bank.sites)
+        if not banks or len({bank.sites for bank in banks}) != len(banks):
+            raise BankError(banks)
+        return self.aggregate(banks)
+
+
+@fault("strategy", "what_screenings_refuse_leaves_no_trace")
+class FlagsAndKeeps(Concatenate):
+    def merge(self, banks):
+        banks = list(banks)
+        super().merge(banks)
+        return self.aggregate(sorted(banks, key=lambda bank: bank.sites))
+
+
+@fault("strategy", "what_screenings_refuse_leaves_no_trace")
+class TellsNothing(Concatenate):
+    def merge(self, banks):
+        merged = super().merge(banks)
+        self.refused = ()
+        return merged
+
+
 @fault("strategy", "no_patch_is_forgotten")
 class DropsWithoutTrace(Concatenate):
     aggregate = with_merged(lambda merged: merged.select(torch.arange(0, len(merged), 2)))
@@ -544,7 +575,10 @@ def test_a_fault_is_caught_by_its_check(kind, check, plugin):
         check_plugin(kind, plugin)
 
 
-@pytest.mark.parametrize("kind", sorted(set(INTERFACES) - {"privacy"}))  # whose faults have a file of their own
+OF_THEIR_OWN = {"attack", "fairness", "privacy", "screening"}  # kinds whose faults have files of their own
+
+
+@pytest.mark.parametrize("kind", sorted(set(INTERFACES) - OF_THEIR_OWN))
 def test_every_check_catches_some_fault(kind):
     caught = {check for of_kind, check, _ in (fault.values for fault in FAULTS) if of_kind == kind}
     assert caught == {check.__name__ for check in checks(kind)}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from anomalib_federated.evaluation.measuring.source import source_of_model
 from anomalib_federated.evaluation.results import Result
 from anomalib_federated.federation import make_agreement, make_sites
 from anomalib_federated.interfaces.partitioner import Partitioner
+from anomalib_federated.interfaces.screening import Refused
 from anomalib_federated.interfaces.strategy import BankStrategy
 from anomalib_federated.messages.traffic import TrafficBySite
 from anomalib_federated.models import FederatedPatchcore
@@ -57,7 +58,7 @@ def run_federated(
         datamodule: The data set.
         model: Settings of the detector; its bank and thresholds are replaced.
         partitioner: Which site gets which training image.
-        strategy: How the site banks become one.
+        strategy: How the site banks become one, and the screenings that they pass before.
         output: Folder to write.
         site_coreset: The coreset plugin of the sites; ``None`` takes the detector's.
         site_budget: Rows per category that a site sends; ``None`` takes the detector's budget.
@@ -112,6 +113,7 @@ def run_federated(
         method="federated",
         output=output,
         traffic=federation.traffic,
+        refused=federation.refused,
         seed=seed,
         settings=settings,
     )
@@ -129,6 +131,7 @@ def score_method(
     method: str,
     output: Path,
     traffic: TrafficBySite | None = None,
+    refused: Iterable[Refused] = (),
     seed: int = 0,
     settings: Mapping[str, Any] | None = None,
 ) -> list[Result]:
@@ -141,6 +144,7 @@ def score_method(
         method: Name of the method.
         output: Folder; the method gets one of its name in it.
         traffic: What the federation that made the bank cost; ``None`` if nothing had to be sent.
+        refused: What its screenings refused.
         seed: Of the run.
         settings: What decided the bank and is to be stated in the results.
     """
@@ -154,6 +158,7 @@ def score_method(
             method=method,
             output=output,
             traffic=traffic,
+            refused=refused,
             seed=seed,
             settings={**source.settings, **(settings or {})},
         )

@@ -8,12 +8,13 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any, TypeAlias
 
 from anomalib_federated import registry
+from anomalib_federated.data.corruption import Corruption, CorruptionLike
 from anomalib_federated.data.grouping import Grouping
 from anomalib_federated.selection.budget import BudgetLike
 
 PluginSpec: TypeAlias = str | dict[str, Any]
 
-UNSAID = {"groups": None, "fairness": "none"}
+UNSAID: dict[str, Any] = {"groups": None, "fairness": "none", "train_corruption": None}
 """Settings that came later: left out while they say nothing, so that results of before are still those of a method."""
 
 
@@ -46,7 +47,9 @@ class Method:
             tells of no groups.
         fairness: The fairness plugin that selects among the groups, at each site or of the pooled images; ``none``
             leaves it to the coreset.
+        screening: The screening plugins that the sites' banks pass, one after the other, before they are aggregated.
         model: Settings of the detector that differ from the experiment's.
+        train_corruption: What befalls the training pictures; ``None`` takes the data set's.
 
     Example:
         >>> Method.of("iid_3", {"partitioner": {"class_path": "iid", "init_args": {"sites": 3}}}).strategy
@@ -62,7 +65,9 @@ class Method:
     privacy: PluginSpec = "none"
     groups: dict[str, Any] | None = None
     fairness: PluginSpec = "none"
+    screening: list[PluginSpec] = field(default_factory=list)
     model: dict[str, Any] = field(default_factory=dict)
+    train_corruption: CorruptionLike | None = None
 
     @classmethod
     def of(cls, name: str, settings: Mapping[str, Any] | None) -> Method:
@@ -85,6 +90,8 @@ class Method:
         if grouping is None and registry.name_of(method.fairness, kind="fairness") != "none":
             msg = f"Method '{name}' names a fairness rule, but no groups; say how pictures are grouped."
             raise ExperimentError(msg)
+        if method.train_corruption is not None:
+            Corruption.of(method.train_corruption)  # a mistake in it comes to light before anything runs
         return method
 
     @property

@@ -30,6 +30,7 @@ class Source:
         thresholds: Category to thresholds of images and pixels; absent without validation images.
         settings: What decided the scores, as plain data.
         bank: Of the detector.
+        image_score: How it scores a picture, in words; empty if only maps are known.
     """
 
     scored: Callable[[str], Iterator[ScoredImage]]
@@ -37,6 +38,7 @@ class Source:
     thresholds: Mapping[str, Thresholds]
     settings: dict[str, Any]
     bank: MemoryBank | None = field(default=None, repr=False)
+    image_score: str = ""
 
 
 def source_of_model(model: FederatedPatchcore, data: AutoVI, *, categories: Sequence[str] | None = None) -> Source:
@@ -62,6 +64,7 @@ def source_of_model(model: FederatedPatchcore, data: AutoVI, *, categories: Sequ
         thresholds=model.post_processor.thresholds,
         settings={"bank": model.bank.digest, "space": asdict(model.space), "score": model.scorer.image_score.rule},
         bank=model.bank,
+        image_score=model.scorer.image_score.words,
     )
 
 

@@ -25,8 +25,8 @@ class FairKCenter(Fairness):
 
     1. Greedy k-center ignores the groups. Its first ``h`` picks, the *heads*, are ``d_h`` apart or more.
     2. Each head is exchanged for a row of some group within less than ``d_h / 2`` of it, so that no quota is exceeded:
-       a maximum matching of heads and groups. It is made for the largest ``h`` for which there is one, and for this with
-       the smallest possible shift.
+       a maximum matching of heads and groups. It is made for the largest ``h`` for which there is one, and for this
+       with the smallest possible shift.
     3. Groups that are left with fewer rows than their quota are filled up by farthest-first.
 
     Why 3: let ``r`` be the best radius under the quotas. If ``r < d_h / 2``, the balls of radius ``r`` around the heads
@@ -34,12 +34,12 @@ class FairKCenter(Fairness):
     below ``d_h / 2 <= r`` anyway. No matching for ``h + 1`` means ``d_(h + 1) <= 2 r``, which is how well the heads
     covered. Together that makes ``3 r``, and filling up only improves it.
 
-    Groups count where one row may stand for those of another, as the lightings or sites of one category do. Where it may
-    not, as with categories, take ``min_max`` or ``equal``.
+    This is for groups whose rows may stand for those of other groups, as lightings or sites of one category do. Where
+    they may not, as with categories, take ``min_max`` or ``equal``.
 
     Args:
-        quotas: ``equal``, or ``proportional`` to the groups' sizes. A group never gets more rows than it has; the others
-            share what it leaves.
+        quotas: ``equal``, or ``proportional`` to the groups' sizes. A group never gets more rows than it has; the
+            others share what it leaves.
         minimum: Rows that every group surely keeps, or all that it has.
 
     Raises:

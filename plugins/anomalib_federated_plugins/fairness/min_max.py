@@ -18,11 +18,11 @@ class MinMax(Fairness):
     row is the one at this distance. The worst group's own radius is then at most twice the best that any choice of as
     many rows can reach, with whatever quotas:
 
-    Let it be ``R`` in the end. Every row was picked at a distance of at least ``R`` from the rows of its group that were
-    picked before, since radii only shrink and the largest was extended. With the row that is left at distance ``R``,
-    there are ``k + 1`` rows of which any two of one group are at least ``R`` apart. Whatever ``k`` rows somebody keeps,
-    two of the ``k + 1`` have the same nearest row of their own group among them. So they are of one group, and one of
-    them is at least ``R / 2`` away from it.
+    Let it be ``R`` in the end. Every row was picked at a distance of at least ``R`` from the rows of its group that
+    were picked before, since radii only shrink and the largest was extended. With the row that is left at distance
+    ``R``, there are ``k + 1`` rows of which any two of one group are at least ``R`` apart. Whatever ``k`` rows somebody
+    keeps, two of the ``k + 1`` have the same nearest row of their own group among them. So they are of one group, and
+    one of them is at least ``R / 2`` away from it.
 
     It is farthest-first (Gonzalez 1985, https://doi.org/10.1016/0304-3975(85)90224-5) over all rows, with an infinite
     distance between rows of different groups: the farthest of all rows is then the farthest of the worst group, and a
@@ -31,8 +31,8 @@ class MinMax(Fairness):
     either has; a single far outlier costs others a row, too.
 
     Notes:
-        Time ``O(n k d)`` in matrix products: each group is covered as if it had the budget alone, then the groups' picks
-        are taken in the order of their distances.
+        Time ``O(n k d)`` in matrix products: each group is covered as if it had the budget alone, then the groups'
+        picks are taken in the order of their distances.
 
     Example:
         >>> line = torch.tensor([[0.0], [1.0], [2.0], [10.0], [50.0], [51.0]])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 from anomalib_federated.interfaces.fairness import Fairness
@@ -22,6 +21,7 @@ class NoFairness(Fairness):
         Time ``O(n k d)`` in a few dozen matrix products, for ``k`` rows out of ``n`` in ``d`` dimensions.
 
     Example:
+        >>> import torch
         >>> line = torch.tensor([[0.0], [1.0], [2.0], [10.0]])
         >>> selection = NoFairness().select(line, torch.tensor([0, 1, 1, 0]), budget=2)
         >>> selection.indices, selection.quotas, selection.own_radius

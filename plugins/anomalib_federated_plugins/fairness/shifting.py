@@ -59,7 +59,8 @@ def _nearest_of_each_group(rows: Rows, group: Tensor, heads: Tensor) -> tuple[Te
             closer = distances.cpu() < near[:, number]
             near[closer, number] = distances.cpu()[closer]
             numbers[closer, number] = which.start + members[index.cpu()[closer]]
-    numbers[torch.arange(len(heads)), group[heads]] = heads  # a head is its group's nearest to itself, beside equals too
+    # Of its own group, a head is nearest to itself, even beside its equals.
+    numbers[torch.arange(len(heads)), group[heads]] = heads
     away = [(features.double() - rows.take(numbers[:, number]).double()).norm(dim=1) for number in range(groups)]
     return numbers, torch.stack(away, 1)
 
@@ -85,5 +86,5 @@ def _matched(reach: npt.NDArray[np.bool_], quotas: Sequence[int]) -> npt.NDArray
     flow = maximum_flow(network, source, sink)
     if flow.flow_value < heads:
         return None
-    used = flow.flow[:heads, heads : heads + groups].toarray()
-    return used.argmax(1)
+    chosen: npt.NDArray[np.intp] = flow.flow[:heads, heads : heads + groups].toarray().argmax(1)
+    return chosen
