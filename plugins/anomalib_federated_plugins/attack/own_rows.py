@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from anomalib_federated.bank import MemoryBank
-from anomalib_federated.bank.validation import MAX_FEATURE
+from anomalib_federated.selection.finite import MAX_FEATURE
 from anomalib_federated.selection.lazy_greedy import LazyGreedy
 from anomalib_federated.selection.rows import TensorRows
 from anomalib_federated_plugins.coreset.k_center import first_pick
