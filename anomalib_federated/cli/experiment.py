@@ -114,8 +114,8 @@ def _parser(command: str) -> ArgumentParser:
         "--methods",
         type=dict[str, dict[str, Any] | None],
         required=True,
-        help="per name: partitioner, strategy, screening, site_coreset, site_budget, privacy, and the settings that "
-        "differ in its model",
+        help="per name: partitioner, strategy, screening, site_coreset, site_budget, privacy, groups, fairness, and "
+        "the settings that differ in its model",
     )
     parser.add_argument("--seeds", type=list[int], default=[0], help="every cell is computed with each")
     parser.add_argument("--resamples", type=int, default=1000, help="of the bootstrap behind the intervals; 0: none")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from jsonargparse import ActionConfigFile, ActionYesNo, ArgumentParser
 from lightning import seed_everything
@@ -21,9 +22,9 @@ from anomalib_federated.files import write_file
 from anomalib_federated.interfaces.configured_strategy import build_strategy
 from anomalib_federated.models import FederatedPatchcore
 
-PARTITIONER, STRATEGY, PRIVACY = "iid", "federated_coreset", "none"
+PARTITIONER, STRATEGY, PRIVACY, FAIRNESS = "iid", "federated_coreset", "none", "none"
 """Plugins that are used if none are named."""
-PLUGINS = {"--partitioner", "--strategy", "--site_coreset", "--privacy"}
+PLUGINS = {"--partitioner", "--strategy", "--site_coreset", "--privacy", "--fairness"}
 """Options that name one."""
 BUDGET = int | float | dict[str, int | float]
 """Type of a budget: rows, a share, or a target radius with a most."""
@@ -37,6 +38,7 @@ def run(command: str, arguments: Sequence[str]) -> int:
     config.partitioner = plugin_option(config.partitioner, default=PARTITIONER)
     config.strategy = plugin_option(config.strategy, default=STRATEGY)
     config.privacy = plugin_option(config.privacy, default=PRIVACY)
+    config.fairness = plugin_option(config.fairness, default=FAIRNESS)
     if config.site_coreset is not None:
         config.site_coreset = plugin_option(config.site_coreset, default="k_center")
     seed_everything(config.seed, verbose=False)
@@ -51,6 +53,8 @@ def run(command: str, arguments: Sequence[str]) -> int:
         site_coreset=config.site_coreset,
         site_budget=config.site_budget,
         privacy=config.privacy,
+        groups=config.groups,
+        fairness=config.fairness,
         centralised=config.centralised,
         seed=config.seed,
     )
@@ -83,6 +87,13 @@ def _parser(command: str) -> ArgumentParser:
         "--site_budget", type=BUDGET | None, default=None, help="rows per category that a site sends (as the model)"
     )
     parser.add_argument("--privacy", type=PLUGIN, default=PRIVACY, help="what a site sends in place of its bank")
+    parser.add_argument(
+        "--groups",
+        type=dict[str, Any] | None,
+        default=None,
+        help="how sites group pictures: {pattern: '(?P<group>..)'}",
+    )
+    parser.add_argument("--fairness", type=PLUGIN, default=FAIRNESS, help="how rows are shared among these groups")
     parser.add_argument("--output", type=str, default="results/federated", help="folder to write")
     parser.add_argument(
         "--centralised", action=ActionYesNo(no_prefix="no-"), default=True, help="train on the pooled pictures too"

@@ -15,6 +15,7 @@ from torchvision.tv_tensors import Image, Mask
 
 from anomalib_federated.data.batch import InspectionBatch, InspectionItem
 from anomalib_federated.data.corruption import Corruption
+from anomalib_federated.data.grouping import Picture
 from anomalib_federated.data.layout import mask_files
 from anomalib_federated.data.masks import read_defects
 from anomalib_federated.metrics import Defect, DefectsConfig
@@ -88,6 +89,14 @@ class InspectionDataset(AnomalibDataset):
     def of_category(self, *categories: str) -> InspectionDataset:
         """A data set of the pictures of one category or several."""
         return self.sample(np.flatnonzero(self.samples["category"].isin(categories)).tolist())
+
+    @property
+    def pictures(self) -> dict[str, Picture]:
+        """The pictures as a grouping sees them, by the absolute paths of their files."""
+        columns = (self.samples[name] for name in ("image_path", "name", "category"))
+        return {
+            str(Path(path).absolute()): Picture(name, category) for path, name, category in zip(*columns, strict=True)
+        }
 
     @property
     def collate_fn(self) -> Callable[[Sequence[InspectionItem]], InspectionBatch]:

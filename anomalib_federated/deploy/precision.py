@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from contextlib import redirect_stdout
 from importlib.util import find_spec
+from itertools import cycle
 from typing import Literal
 
 import numpy as np
@@ -145,9 +146,9 @@ def quantise_network(model: ov.Model, pictures: Sequence[Tensor]) -> ov.Model:
 
 def _defective(pictures: Sequence[Tensor]) -> list[Tensor]:
     """The pictures, each with a synthetic defect; one kind after the other."""
-    kinds = list(KINDS)
-    pixels = [(picture.permute(1, 2, 0) * 255).round().byte().numpy() for picture in pictures]
-    changed = [with_defect(each, kinds[number % len(kinds)], seed=number) for number, each in enumerate(pixels)]
+    rng, kinds = np.random.default_rng(0), cycle(KINDS)
+    pixels = ((picture.permute(1, 2, 0) * 255).round().byte().numpy() for picture in pictures)
+    changed = [with_defect(each, kind, rng=rng) for each, kind in zip(pixels, kinds, strict=False)]
     return [torch.from_numpy(defect.picture).permute(2, 0, 1).float() / 255 for defect in changed]
 
 

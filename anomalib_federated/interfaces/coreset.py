@@ -12,8 +12,7 @@ import torch
 from torch import Tensor
 
 from anomalib_federated.selection.budget import Budget, BudgetLike
-from anomalib_federated.selection.covering import measure_covering
-from anomalib_federated.selection.distances import nearest
+from anomalib_federated.selection.covering import measure_picks
 from anomalib_federated.selection.finite import check_finite
 from anomalib_federated.selection.rows import Rows, as_rows
 
@@ -124,13 +123,10 @@ class Coreset(ABC):
             picks = _everything(len(rows), start)
         else:
             picks = self.pick(rows, seed=seed, start=start)
-        picked = rows.take(picks.indices)
-        owner = _nearest_pick(rows, picked) if picks.owner is None else picks.owner
-        owner[picks.indices] = torch.arange(len(picks.indices), dtype=owner.dtype)  # even beside its equals
-        covering = measure_covering(rows, picked, owner=owner)
+        covering = measure_picks(rows, picks.indices, owner=picks.owner)
         if self.budget.radius is not None and covering.radius > self.budget.radius:
             logger.warning("%d rows cover only within %.4g, not within the target radius %.4g; allow more rows",
-                           len(picked), covering.radius, self.budget.radius)  # fmt: skip
+                           len(picks.indices), covering.radius, self.budget.radius)  # fmt: skip
         return Selection(
             indices=picks.indices,
             radius=covering.radius,
@@ -147,13 +143,6 @@ class Coreset(ABC):
     def rows(self, n: int) -> int:
         """The most rows that the budget allows out of ``n``."""
         return self.budget.limit(n)
-
-
-def _nearest_pick(rows: Rows, picked: Tensor) -> Tensor:
-    owner = torch.empty(len(rows), dtype=torch.int32)
-    for which, block in rows.blocks():
-        owner[which] = nearest(block, picked.to(block.device))[1].to("cpu", torch.int32)
-    return owner
 
 
 def _everything(n: int, start: int | None) -> Picks:

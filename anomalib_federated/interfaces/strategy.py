@@ -173,11 +173,18 @@ class BankStrategy(Strategy):
         """Note what the sites are asked for, so that :meth:`receive` can hold them to it.
 
         Raises:
-            FederationError: If the privacy plugin agreed on does not send what this strategy needs.
+            FederationError: If the privacy plugin agreed on does not send what this strategy needs, or sites cannot
+                choose by the fairness rule agreed on, since their rows are asked for in several rounds.
             MessageError: If ``config`` holds no agreement.
             PluginError: If there is no such plugin.
         """
         self._agreement = Agreement.from_record(config, source="the server")
+        if self._agreement.fairness != "none" and self.rounds > 1:
+            msg = (
+                f"The strategy {type(self).__name__} asks for rows in several rounds, so sites cannot choose them by "
+                f"the fairness rule '{self._agreement.fairness}'; take a strategy of one round, or fairness none."
+            )
+            raise FederationError(msg)
         privacy = self._agreement.privacy
         sends_banks = issubclass(registry.load("privacy", privacy), BankPrivacy)
         if sends_banks != self.merges_banks:

@@ -12,6 +12,7 @@ from itertools import permutations
 import torch
 
 from anomalib_federated.bank import BankError, MemoryBank
+from anomalib_federated.bank.row_groups import group_of_rows, with_groups
 from anomalib_federated.interfaces.strategy import BankStrategy, FederationError
 from anomalib_federated.testing.banks import example_bank
 from anomalib_federated.testing.construction import can_be_made_without_arguments
@@ -54,14 +55,14 @@ def the_feature_space_is_kept(plugin: Plugin) -> None:
 
 
 def rows_are_rows_that_a_site_sent(plugin: Plugin) -> None:
-    """Every row came in, at most once each, and is still known to be of its site and category; in both precisions."""
+    """Every row came in, at most once each, and is still of its site, category and group; in both precisions."""
     for dtype in (torch.float32, torch.float16):
         banks = [bank.to(dtype) for bank in _banks()]
         sent = {row for bank in banks for row in _rows(bank)}
         merged = _rows(plugin().merge(banks))
-        for features, site, category in merged:
-            assert (features, site, category) in sent, (
-                f"a row said to be of site '{site}', category '{category}' is none that this site sent"
+        for features, site, category, group in merged:
+            assert (features, site, category, group) in sent, (
+                f"a row said to be of site '{site}', category '{category}', group '{group}' is none that this site sent"
             )
         assert len(set(merged)) == len(merged), "no row may be in the result twice"
 
@@ -120,7 +121,7 @@ def declared_minimum_shares_are_kept(plugin: Plugin) -> None:
     strategy, banks = plugin(), _banks()
     merged = strategy.merge(banks)
     for category in merged.categories:
-        rows = Counter(site for _, site, of in _rows(merged) if of == category)
+        rows = Counter(site for _, site, of, _ in _rows(merged) if of == category)
         sent = {bank.sites[0]: len(bank.for_category(category)) for bank in banks if category in bank.categories}
         part = rows.total() // len(sent)
         for site, most in sent.items():
@@ -260,26 +261,26 @@ def _without_half(bank: MemoryBank) -> MemoryBank:
 
 
 def _banks() -> list[MemoryBank]:
-    """Three sites, of which none holds what another holds: screws only, screws and nuts, nuts only."""
+    """Three sites, of which none holds what another holds: screws only, screws and nuts, nuts only; some in groups."""
     both = [
-        example_bank(rows=9, site="plant-b", seed=2, offset=1.0),
+        with_groups(example_bank(rows=9, site="plant-b", seed=2, offset=1.0), ["dark"] * 4 + ["light"] * 5),
         example_bank(rows=4, site="plant-b", category="nut", seed=3),
     ]
     return [
-        example_bank(rows=12, site="plant-a", seed=1),
+        with_groups(example_bank(rows=12, site="plant-a", seed=1), ["light", "dark", "dim"] * 4),
         MemoryBank.merge(both),
         example_bank(rows=7, site="plant-c", category="nut", seed=4, offset=-2.0),
     ]
 
 
-def _rows(bank: MemoryBank) -> list[tuple[bytes, str, str]]:
-    """Per row its features, site and category."""
+def _rows(bank: MemoryBank) -> list[tuple[bytes, str, str, str]]:
+    """Per row its features, site, category and group."""
     return [
-        (row.float().numpy().tobytes(), bank.sites[site], bank.categories[category])
-        for row, site, category in zip(
-            bank.features, bank.row_site.tolist(), bank.row_category.tolist(), strict=True
+        (row.float().numpy().tobytes(), bank.sites[site], bank.categories[category], group)
+        for row, site, category, group in zip(
+            bank.features, bank.row_site.tolist(), bank.row_category.tolist(), group_of_rows(bank), strict=True
         )
-    ]  # fmt: skip
+    ]
 
 
 def _check_refused(plugin: Plugin, banks: Sequence[MemoryBank], what: str) -> None:

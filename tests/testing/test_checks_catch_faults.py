@@ -19,7 +19,7 @@ from anomalib_federated_plugins.strategy.concatenate import Concatenate
 
 FAULTS = []
 
-ROW_FIELDS = ("features", "row_category", "row_site", "weights")
+ROW_FIELDS = ("features", "row_category", "row_site", "row_group", "weights")
 
 
 def fault(kind, check):
@@ -330,10 +330,16 @@ class ForgetsTheSites(Concatenate):
 
 
 @fault("strategy", "rows_are_rows_that_a_site_sent")
+class ForgetsTheGroups(Concatenate):
+    aggregate = with_merged(lambda merged: replace(merged, row_group=None, groups=()))
+
+
+@fault("strategy", "rows_are_rows_that_a_site_sent")
 class Repeats(Concatenate):
     def aggregate(self, banks):
         merged = MemoryBank.merge(banks)
-        twice = {name: torch.cat([getattr(merged, name), getattr(merged, name)[:1]]) for name in ROW_FIELDS}
+        fields = {name: getattr(merged, name) for name in ROW_FIELDS}
+        twice = {name: torch.cat([each, each[:1]]) for name, each in fields.items() if each is not None}
         contributions = tuple(replace(item, rows=item.patches) for item in merged.contributions)
         return replace(merged, **twice, contributions=contributions)
 

@@ -20,6 +20,7 @@ from pydantic_core import to_jsonable_python
 from anomalib_federated import registry
 from anomalib_federated.data import AutoVI
 from anomalib_federated.data.corruption import Corruption, CorruptionLike
+from anomalib_federated.data.grouping import Grouping
 from anomalib_federated.evaluation.experiments.methods import ExperimentError, Method
 from anomalib_federated.evaluation.experiments.training import train_centralised, train_federated
 from anomalib_federated.evaluation.measuring.corrupting import score_corrupted
@@ -137,6 +138,11 @@ class Experiment:
         spec = next((spec for spec in named if spec is not None), None)
         return None if spec is None else registry.build("partitioner", spec)
 
+    def groups_of(self, cell: Cell) -> Grouping | None:
+        """The grouping by whose groups the cell is measured: its own, or else the first of another method."""
+        named = (self.methods[cell.method].grouping, *(method.grouping for method in self.methods.values()))
+        return next((grouping for grouping in named if grouping is not None), None)
+
 
 def run_experiment(experiment: Experiment) -> Outcome:
     """Compute all cells that are not finished.
@@ -206,7 +212,10 @@ def _compute(experiment: Experiment, cell: Cell) -> Result:
     model = experiment.make_model(cell.seed, method.model)
     work, banks = folder / "work" / cell.method / cell.category, folder / cell.method / cell.category
     if method.partitioner is None:
-        bank, traffic, refused = train_centralised(model, datamodule, category=cell.category, store=work), None, None
+        bank = train_centralised(
+            model, datamodule, category=cell.category, store=work, groups=method.grouping, fairness=method.fairness
+        )
+        traffic, refused = None, None
     else:
         partitioner = registry.build("partitioner", method.partitioner)
         federation = _federate(method, partitioner, model, datamodule, cell, work=work, output=banks)
@@ -234,6 +243,7 @@ def _compute(experiment: Experiment, cell: Cell) -> Result:
         traffic=traffic,
         refused=refused or (),
         settings=experiment.settings_of(cell),
+        groups=experiment.groups_of(cell),
         sites=experiment.sites_of(cell),
         resamples=experiment.resamples,
         seed=cell.seed,
@@ -262,10 +272,16 @@ def _federate(
         memory=model.memory,
         store_dtype=model.store_dtype,
         ledgers=output / "privacy",
+        groups=method.grouping,
     )
     strategy = build_strategy(method.strategy, screening=method.screening, seed=cell.seed)
     agreement = make_agreement(
-        model, coreset=method.site_coreset, budget=method.site_budget, seed=cell.seed, privacy=method.privacy
+        model,
+        coreset=method.site_coreset,
+        budget=method.site_budget,
+        seed=cell.seed,
+        privacy=method.privacy,
+        fairness=method.fairness,
     )
     federation = train_federated(sites, strategy, agreement, output=output)
     for site in sites:

@@ -37,6 +37,8 @@ class FederationSettings:
         dtype: Type of the features sent.
         seed: Decides every random choice.
         privacy: The privacy plugin of the sites, with its arguments: what they send in place of their banks.
+        fairness: The fairness plugin of the sites, with its arguments: by it each chooses its rows among its own groups
+            of pictures; ``none`` leaves it to the coreset.
         strategy: The strategy plugin, with its arguments.
         screening: The screening plugins that the sites' banks pass, one after the other, before they are aggregated.
         deadline: Seconds after which the collection ends.
@@ -56,6 +58,7 @@ class FederationSettings:
     dtype: str
     seed: int
     privacy: str | dict[str, Any]
+    fairness: str | dict[str, Any]
     strategy: str | dict[str, Any]
     screening: list[str | dict[str, Any]]
     deadline: float
@@ -93,7 +96,7 @@ class FederationSettings:
         """What the sites are asked for."""
         return make_agreement(
             self.model, coreset=self.site_coreset, budget=self.site_budget, dtype=self.dtype, seed=self.seed,
-            privacy=self.privacy,
+            privacy=self.privacy, fairness=self.fairness,
         )  # fmt: skip
 
     def plan(self) -> CollectionPlan:
@@ -124,6 +127,7 @@ def _parser() -> ArgumentParser:
     parser.add_argument("--dtype", type=str, default="float16")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--privacy", type=PLUGIN, default="none")
+    parser.add_argument("--fairness", type=PLUGIN, default="none")
     parser.add_argument("--strategy", type=PLUGIN, default="federated_coreset")
     parser.add_argument("--screening", type=list[PLUGIN], default=[])
     parser.add_argument("--deadline", type=float, default=86_400.0)

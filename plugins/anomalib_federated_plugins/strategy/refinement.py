@@ -18,6 +18,7 @@ from flwr.serverapp import Grid
 
 from anomalib_federated import messages
 from anomalib_federated.bank import MemoryBank
+from anomalib_federated.bank.row_groups import union_of_groups
 from anomalib_federated.interfaces.strategy import FederationError
 from anomalib_federated.messages import MessageError
 from anomalib_federated.messages.agreement import Agreement
@@ -159,6 +160,7 @@ def _joined(before: MemoryBank, more: MemoryBank, counts: object) -> MemoryBank:
         features=torch.cat([before.features, more.features]),
         row_category=torch.cat([before.row_category, more.row_category]),
         row_site=torch.cat([before.row_site, more.row_site]),
+        **union_of_groups([before, more]),
         weights=torch.cat([torch.tensor(counts, dtype=torch.float32), more.weights]),
         contributions=(contribution,),
         coresets={old.category: contribution.coreset},
