@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import torch
 from torch import Tensor
 
 from anomalib_federated.bank import MemoryBank
 from anomalib_federated.interfaces.attack import Attack, Loot
+from anomalib_federated.selection.distances import nearest
 from anomalib_federated_plugins.attack.own_rows import in_order_of_spread, with_own_rows
 from anomalib_federated_plugins.attack.stealth import start_of_way
+
+FEWER = 4
+"""By how much fewer rows are tried next."""
 
 
 class Adaptive(Attack):
@@ -20,6 +22,9 @@ class Adaptive(Attack):
     for all rows of a bank at once, since a defence judges them together. What is admitted nowhere is dropped, and
     further defects take its place, as long as there are any. If the defence refuses the rows together that it admits
     one by one, those refused are left out; if it refuses all of them, half are.
+
+    A defence may refuse the site for too many such rows, whatever they are. Then banks with a quarter of them, a
+    sixteenth and so on are tried too, and the one is sent whose rows leave the defects the least uncovered.
 
     Without a defence this is whitelisting.
 
@@ -41,12 +46,21 @@ class Adaptive(Attack):
     def poison(self, loot: Loot, *, seed: int) -> MemoryBank:
         """The bank with the rows that are believed to be admitted; the honest one if none is."""
         most = self.rows(len(loot.bank))
-        found = torch.empty(0, loot.bank.space.dim)
-        for defects in _some_at_a_time(in_order_of_spread(loot.defects, most=len(loot.defects), seed=seed), most):
-            found = torch.cat([found, self._as_far_as_admitted(loot, defects)])[:most]
+        defects = in_order_of_spread(loot.defects, most=len(loot.defects), seed=seed)
+        counts = [most]
+        while not bool(_admitted(loot, defects[: counts[-1]]).any()) and counts[-1] > 1:
+            counts.append(max(1, counts[-1] // FEWER))
+        tries = [_admitted_together(loot, self._search(loot, defects, count)) for count in counts]
+        return with_own_rows(loot.bank, min(tries, key=lambda rows: _uncovered(loot, rows)))
+
+    def _search(self, loot: Loot, defects: Tensor, most: int) -> Tensor:
+        """As many rows as are let in, at most so many."""
+        found = torch.empty(0, defects.shape[1])
+        for some in torch.split(defects, most):
+            found = torch.cat([found, self._as_far_as_admitted(loot, some)])[:most]
             if len(found) == most:
                 break
-        return with_own_rows(loot.bank, _admitted_together(loot, found))
+        return found
 
     def _as_far_as_admitted(self, loot: Loot, defects: Tensor) -> Tensor:
         """Rows on the ways to some defects, without those that are admitted nowhere."""
@@ -62,10 +76,6 @@ class Adaptive(Attack):
         return torch.lerp(start, defects, reached)[reached.squeeze(1) > 0]
 
 
-def _some_at_a_time(rows: Tensor, count: int) -> Iterator[Tensor]:
-    return iter(torch.split(rows, count))
-
-
 def _admitted_together(loot: Loot, rows: Tensor) -> Tensor:
     while len(rows):
         let_in = _admitted(loot, rows)
@@ -78,3 +88,8 @@ def _admitted_together(loot: Loot, rows: Tensor) -> Tensor:
 def _admitted(loot: Loot, rows: Tensor) -> Tensor:
     """Which of the attack's rows are believed to be let in, shape ``(k,)``, bool."""
     return loot.admitted(with_own_rows(loot.bank, rows))[len(loot.bank) - len(rows) :]
+
+
+def _uncovered(loot: Loot, rows: Tensor) -> float:
+    """Mean distance of the defects to the nearest row that would be sent."""
+    return float(nearest(loot.defects, torch.cat([loot.bank.features.float(), rows]))[0].mean())

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from anomalib_federated.interfaces.attack import Loot, forged
 from anomalib_federated.testing import example_bank
-from anomalib_federated_plugins.attack.adaptive import Adaptive
+from anomalib_federated_plugins.attack.adaptive import Adaptive, _admitted_together
 from anomalib_federated_plugins.attack.whitelisting import Whitelisting
 
 BANK = example_bank(rows=30, dim=4)
@@ -47,19 +49,35 @@ def test_what_is_admitted_whole_is_sent_whole():
 
 
 def test_dropped_rows_give_their_place_to_further_defects():
-    """Only defects with a positive first feature are ever admitted, at any fraction: half of many."""
-    bank = example_bank(rows=30, dim=4, offset=-20.0)  # all honest rows are far on the other side
-    side = torch.where(torch.arange(80) % 2 == 0, 1.0, -1.0)
-    defects = DEFECTS * side[:, None]
+    """Of the defects, every second one lies where nothing is admitted, however small a part of the way it goes."""
+    bank = replace(BANK, features=BANK.features.clamp(max=0))
+    defects = DEFECTS * torch.where(torch.arange(80) % 2 == 0, 1.0, -1.0)[:, None]
 
-    def positive(sent):
-        return (sent.features[:, 0] > 0) | (sent.features[:, 0] < -10)
+    def admitted(sent):
+        return (sent.features[:, 0] > 1) | ~forged(bank, sent)
 
-    given = Loot(bank=bank, defects=defects, triggered=defects, admitted=positive)
-    sent = Adaptive(share=0.5, steps=1).poison(given, seed=0)
+    sent = Adaptive(share=0.5).poison(Loot(bank=bank, defects=defects, triggered=defects, admitted=admitted), seed=0)
     own = sent.features[forged(bank, sent)]
     assert len(own) == 15
-    assert bool((own[:, 0] > 0).logical_or(own[:, 0] < -10).all())
+    assert bool((own[:, 0] > 1).all())
+
+
+def test_rows_that_are_refused_together_are_halved_until_they_are_not():
+    def at_most_four(sent):
+        return torch.full((len(sent),), int(forged(BANK, sent).sum()) <= 4)
+
+    assert torch.equal(_admitted_together(loot(at_most_four), DEFECTS[:15]), DEFECTS[:3])
+
+
+def test_rows_that_are_refused_beside_others_are_left_out():
+    def all_but_the_longest_of_many(sent):
+        norms = sent.features.norm(dim=1)
+        own = forged(BANK, sent)
+        return ~own | (norms < norms.max()) if int(own.sum()) > 2 else own | ~own
+
+    kept = _admitted_together(loot(all_but_the_longest_of_many), DEFECTS[:5])
+    order = DEFECTS[:5].norm(dim=1).argsort()
+    assert {row.numpy().tobytes() for row in kept} == {row.numpy().tobytes() for row in DEFECTS[order[:2]]}
 
 
 def test_nothing_is_sent_of_what_is_never_admitted():
@@ -68,15 +86,36 @@ def test_nothing_is_sent_of_what_is_never_admitted():
 
 
 def test_a_defence_that_judges_sites_is_met_with_fewer_rows():
-    """The site is refused if more than four of its rows are long: one by one all would pass."""
+    """The site is refused if more than four of its rows are forged, wherever they are."""
 
-    def few_long_rows(bank):
-        passes = int((bank.features.norm(dim=1) > 8).sum()) <= 4
-        return torch.full((len(bank),), passes)
+    def few(bank):
+        return torch.full((len(bank),), int(forged(BANK, bank).sum()) <= 4)
 
-    sent = Adaptive(share=0.5, steps=3).poison(loot(few_long_rows), seed=0)
-    assert bool(few_long_rows(sent).all())
+    sent = Adaptive(share=0.5).poison(loot(few), seed=0)
+    own = {row.numpy().tobytes() for row in sent.features[forged(BANK, sent)]}
+    assert len(own) == 3, "a quarter of 15"
+    assert own <= {row.numpy().tobytes() for row in DEFECTS}, "and these go all the way"
+
+
+def test_a_defence_that_judges_sites_by_their_mean_is_met_with_rows_that_hardly_move_it():
+    def near(bank):
+        return torch.full((len(bank),), bool((bank.features.mean(0) - BANK.features.mean(0)).norm() < 1.5))
+
+    sent = Adaptive(share=0.5).poison(loot(near), seed=0)
+    assert bool(near(sent).all())
     assert int(forged(BANK, sent).sum()) > 0
+
+
+def test_what_is_sent_is_admitted_as_a_whole():
+    """A quota lets eight in, and in a search by parts other eight every time."""
+
+    def quota(bank):
+        own = forged(BANK, bank)
+        return ~own | (own.cumsum(0) <= 8)
+
+    sent = Adaptive(share=0.5).poison(loot(quota), seed=0)
+    assert int(forged(BANK, sent).sum()) == 8
+    assert bool(quota(sent).all())
 
 
 def test_it_asks_about_banks_that_it_could_send():
