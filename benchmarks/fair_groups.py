@@ -6,7 +6,7 @@ the sites as groups. Per group: rows kept, covering radius over its training pat
 percentile), and what the test pictures of that group say. Prints one JSON line.
 
 Example:
-    python benchmarks/fair_groups.py --root DIR --category magnetic_tile --store SCRATCH --large exp1 --small exp6
+    python benchmarks/fair_groups.py --root DIR --category magnetic_tile --store SCRATCH --large exp4 --small exp1
 """
 
 from __future__ import annotations
@@ -115,8 +115,8 @@ def main() -> None:
     parser.add_argument("--root", required=True, help="data folder")
     parser.add_argument("--category", default="magnetic_tile")
     parser.add_argument("--pattern", default=r"^(exp[0-9])_", help="whose first group in a file's name is its group")
-    parser.add_argument("--large", default="exp1", help="name of the large group")
-    parser.add_argument("--small", default="exp6", help="name of the small group")
+    parser.add_argument("--large", default="exp4", help="name of the large group")
+    parser.add_argument("--small", default="exp1", help="name of the small group")
     parser.add_argument("--pictures", type=int, default=80, help="training pictures of the large group")
     parser.add_argument("--small_pictures", type=int, default=8, help="of the small group")
     add_options(parser, budgets=(200, 500, 1000, 2000))
