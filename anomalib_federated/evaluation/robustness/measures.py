@@ -212,7 +212,7 @@ def rare_kept(honest: Sequence[Tensor], bank: Tensor, undefended: Tensor) -> flo
             a row must be covered.
 
     Example:
-        >>> common, rare = torch.zeros(19, 1), torch.tensor([[9.0]])
+        >>> common, rare = torch.zeros(9, 1), torch.tensor([[9.0]])
         >>> sites = [torch.cat([common, rare]), common]
         >>> rare_kept(sites, torch.tensor([[0.0], [9.0]]), torch.cat(sites)), rare_kept(sites, common, torch.cat(sites))
         (1.0, 0.0)
