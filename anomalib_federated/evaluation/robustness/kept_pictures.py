@@ -101,9 +101,13 @@ class KeptPictures:
 
     @torch.inference_mode()
     def distances(self, bank: MemoryBank) -> Tensor:
-        """Distance of every patch of all pictures to the nearest row of a bank, shape ``(n,)``, float32."""
-        features = bank.features.float()
-        return torch.cat([nearest(self.grid(position).flatten(0, 1), features)[0] for position in range(len(self))])
+        """Distances of a quarter of all patches to the nearest row of a bank: in every other row and column.
+
+        Returns:
+            Shape ``(n,)``, float32.
+        """
+        features, grids = bank.features.float(), map(self.grid, range(len(self)))
+        return torch.cat([nearest(grid[::2, ::2].flatten(0, 1), features)[0] for grid in grids])
 
     def close(self) -> None:
         """Let go of the folder."""

@@ -37,7 +37,7 @@ class BankFigures:
         image_auroc: Over all test pictures measured.
         auc_spro_target: AUC-sPRO@0.05 over the good pictures and those of the target type; ``None`` without masks.
         auc_spro_others: Over the good pictures and those of all other types; ``None`` if there are none.
-        honest_radius: 95th percentile of the distances of normal validation patches to the bank.
+        honest_radius: 95th percentile of the distances to the bank of a quarter of the normal validation patches.
         target_scores: Score of each picture of the target type.
         good_scores: Score of each good picture.
         triggered_scores: Score of each good picture with the trigger.
@@ -212,7 +212,7 @@ def rare_kept(honest: Sequence[Tensor], bank: Tensor, undefended: Tensor) -> flo
             a row must be covered.
 
     Example:
-        >>> common, rare = torch.zeros(19, 1), torch.tensor([[9.0]])
+        >>> common, rare = torch.zeros(9, 1), torch.tensor([[9.0]])
         >>> sites = [torch.cat([common, rare]), common]
         >>> rare_kept(sites, torch.tensor([[0.0], [9.0]]), torch.cat(sites)), rare_kept(sites, common, torch.cat(sites))
         (1.0, 0.0)

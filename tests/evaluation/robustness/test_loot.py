@@ -116,6 +116,8 @@ def test_kept_pictures_are_scored_as_the_detector_scores(
         assert ours.score == pytest.approx(theirs.score, abs=5e-3)
         np.testing.assert_allclose(ours.anomaly_map, theirs.anomaly_map, atol=5e-3)
         assert [d.area for d in ours.defects or ()] == [d.area for d in theirs.defects or ()]
+    quarter = torch.cat([pictures.grid(position)[::2, ::2].flatten(0, 1) for position in range(3)])
+    np.testing.assert_allclose(pictures.distances(bank), torch.cdist(quarter, rows).amin(1), atol=1e-3)
     pictures.close()
 
 
