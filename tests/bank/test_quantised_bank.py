@@ -15,6 +15,7 @@ from safetensors.torch import load, save
 from anomalib_federated import messages
 from anomalib_federated.bank import BankError, MemoryBank
 from anomalib_federated.bank.quantised import ROUNDING, SMALLEST, as_quantised, quantise, quantised_bank, restore
+from anomalib_federated.bank.row_groups import with_groups
 from anomalib_federated.messages.agreement import META_BYTES, Agreement
 from anomalib_federated.selection.finite import MAX_FEATURE
 from anomalib_federated.testing import example_bank
@@ -170,11 +171,11 @@ def test_an_agreement_on_int8_takes_rounded_banks_only():
 
 @pytest.mark.parametrize("dtype", ["float16", "float32", "int8"])
 def test_limits_are_those_of_the_agreed_type(dtype):
-    bank = example_bank(rows=500, dim=32)
+    bank = with_groups(example_bank(rows=500, dim=32), ["dark", "light"] * 250)
     agreed = Agreement(space=bank.space, dtype=dtype, budget=500)
     rounded = agreed.rounded(bank)
     assert rounded.features.dtype == agreed.features_dtype
-    size = {"float16": 64, "float32": 128, "int8": 36}[dtype] + 12
+    size = {"float16": 64, "float32": 128, "int8": 36}[dtype] + 16
     assert agreed.max_bytes == META_BYTES + 500 * size
     assert 500 * size < len(rounded.to_bytes()) < agreed.max_bytes
     assert agreed.max_rows == 500
