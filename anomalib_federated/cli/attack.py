@@ -22,7 +22,7 @@ from anomalib_federated.evaluation.plots.saving import save
 from anomalib_federated.evaluation.robustness.curves import curves_of
 from anomalib_federated.evaluation.robustness.defence import Defence
 from anomalib_federated.evaluation.robustness.loot import RobustnessError
-from anomalib_federated.evaluation.robustness.result import CellResult, as_plain
+from anomalib_federated.evaluation.robustness.result import as_plain
 from anomalib_federated.evaluation.robustness.run import Outcome, run_study
 from anomalib_federated.evaluation.robustness.scene import Scene, make_scene
 from anomalib_federated.evaluation.robustness.study import Study
@@ -140,12 +140,9 @@ def _write(outcome: Outcome, study: Study) -> None:
         for number, (success, value) in enumerate(SUCCESSES.items(), start=1):
             curves = curves_of(outcome.results, value, bad=bad)
             if curves:
-                figure = attack_curves(curves, success=success, sentences=[f"{bad} bad {_sites(outcome.results)}."])
+                told = f"Bad sites: {bad}; target: {study.settings['target']}."
+                figure = attack_curves(curves, success=success, sentences=[told])
                 save(figure, study.output / f"success_{number}_bad_{bad}.png")
-
-
-def _sites(results: Sequence[CellResult]) -> str:
-    return f"sites; target: {results[0].settings['target']}"
 
 
 def _tell(console: Console, outcome: Outcome, output: Path) -> None:
