@@ -11,7 +11,7 @@ from pathlib import Path
 from statistics import fmean, stdev
 
 import pytest
-from report_example import make_example
+from report_example import REFUSED, make_example
 
 from anomalib_federated.cli.report import run
 from anomalib_federated.evaluation.figures import (
@@ -217,6 +217,16 @@ def test_the_gallery_shows_the_first_seed_and_stores_each_picture_once(example: 
     assert len(stored) == len(set(stored))
     photos = {name for _, name, _ in expected}
     assert len([name for name in photos if name in page.text]) == len(photos)
+
+
+def test_refused_rows_are_told_below_the_sites_with_the_reason(html: str) -> None:
+    page = Page(html)
+    for each in REFUSED:
+        counts = f"{each.rows:,} of {each.of:,}"
+        assert [each.site, each.category, each.screening, counts, each.reason] in page.rows
+    (row,) = [row for row in page.rows if row[0] == "plant_east" and len(row) == 9]
+    assert row[1:4] == ["refused", "refused", "0"]  # no images are known of a site that was refused altogether
+    assert "not told" not in row
 
 
 def test_a_damaged_gallery_is_named(tmp_path: Path) -> None:

@@ -34,8 +34,7 @@ class SiteZScore(Screening):
 
     Statistics of a site: the mean and the largest norm of its rows, and their spread (standard deviation over all
     coordinates together), each as a logarithm; and the distance of their mean from the middle of the sites (the
-    coordinate-wise median of their means), in units of the middle mean norm. Of its square that part is taken off which
-    a mean of so few rows has by chance.
+    coordinate-wise median of their means), in units of the middle mean norm.
 
     It sees scaling, noise, flipped signs and wrong settings: whatever moves a whole bank. It does not see a few bad
     rows among good ones, nor an attacker who keeps these statistics as they are.
@@ -92,10 +91,10 @@ def _statistics(banks: Sequence[MemoryBank]) -> tuple[dict[str, Vector], dict[st
         "largest norm": np.array([float(each.max()) for each in norms]),
         "spread": _filled(np.array([spread(bank, mean) for bank, mean in zip(banks, means, strict=True)])),
     }
-    of_means, rows = torch.stack(means).numpy(), np.array([len(bank) for bank in banks])
-    squares = ((of_means - np.median(of_means, axis=0)) ** 2).sum(1) - np.median(logarithms["spread"]) ** 2 / rows
-    distances = np.sqrt(squares.clip(0)) / max(float(np.median(logarithms["mean norm"])), LEAST)
-    return logarithms, {"distance from the middle of the sites": distances}
+    of_means = torch.stack(means).numpy()
+    distances = np.linalg.norm(of_means - np.median(of_means, axis=0), axis=1)
+    unit = max(float(np.median(logarithms["mean norm"])), LEAST)
+    return logarithms, {"distance from the middle of the sites": distances / unit}
 
 
 def _filled(spreads: Vector) -> Vector:

@@ -47,8 +47,9 @@ def test_the_range_is_set_by_the_other_sites():
     assert refused(banks, times=1.0)["c"] == [False, True]
 
 
-def test_of_an_even_number_the_middle_one_that_allows_more_counts():
-    banks = [with_norms("a", 1.0, 2.0), with_norms("b", 1.0, 2.0), with_norms("x", 100.0, 200.0)]
+@pytest.mark.parametrize("scale", [100.0, 0.01])
+def test_of_an_even_number_the_middle_one_that_allows_more_counts(scale):
+    banks = [with_norms("a", 1.0, 2.0), with_norms("b", 1.0, 2.0), with_norms("x", scale, 2 * scale)]
     assert refused(banks) == {"x": [True, True]}  # of three sites, one bad: the other two agree on it, and stay
 
 
