@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from importlib import import_module
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint, entry_points, packages_distributions
 from typing import Any, cast
 
 INTERFACES = {
@@ -177,6 +177,32 @@ def arguments_of(spec: str | Mapping[str, Any]) -> dict[str, Any]:
         ({}, {'budget': 9})
     """
     return {} if isinstance(spec, str) else dict(spec.get("init_args") or {})
+
+
+def origin_of(kind: str, plugin: type[Any]) -> str:
+    """What error messages call the class of a plugin that is in use already.
+
+    Args:
+        kind: Kind of plugin.
+        plugin: The class.
+
+    Returns:
+        Its name, its distribution and that one's version; of a class that is not registered, its path and the
+        distributions that bring its package.
+
+    Raises:
+        PluginError: If there is no such kind.
+
+    Example:
+        >>> origin_of("coreset", load("coreset", "random")).rpartition(" ")[0]
+        "coreset plugin 'random' of anomalib-federated"
+    """
+    target = f"{plugin.__module__}:{plugin.__qualname__}"
+    for info in available(kind).values():
+        if info.target == target:
+            return str(info)
+    distributions = packages_distributions().get(plugin.__module__.partition(".")[0], ["no distribution"])
+    return f"{kind} class '{plugin.__module__}.{plugin.__qualname__}' of {', '.join(sorted(set(distributions)))}"
 
 
 def check_class(kind: str, plugin: type[Any], label: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import torch
@@ -25,15 +25,16 @@ PICTURES_AT_ONCE = 16
 
 
 @torch.no_grad()
-def distances(learnt: Learnt, stored: StoredPatches) -> Tensor:
-    """Of every patch of every test picture, shape ``(pictures, 1, rows, columns)``."""
-    count, rows, columns, dim = stored.test.shape
+def distances(learnt: Learnt, stored: StoredPatches, pictures: Sequence[int] | None = None) -> Tensor:
+    """Of every patch of the test pictures, shape ``(pictures, 1, rows, columns)``; of all if none are named."""
+    test = stored.test if pictures is None else stored.test[list(pictures)]
+    count, rows, columns, dim = test.shape
     projection = torch.eye(dim) if learnt.projection is None else learnt.projection
     projected = learnt.rows @ projection
     found = torch.empty(count, 1, rows, columns)
     nearest = None if learnt.places is None else nearest_places(learnt.places, rows, columns)
     for begin in range(0, count, PICTURES_AT_ONCE):
-        part = torch.from_numpy(stored.test[begin : begin + PICTURES_AT_ONCE]).float().flatten(1, 2) @ projection
+        part = torch.from_numpy(test[begin : begin + PICTURES_AT_ONCE]).float().flatten(1, 2) @ projection
         if nearest is None:
             flat = part.flatten(0, 1)
             steps = nearest_in_chunks(flat, flat.pow(2).sum(1), projected)
@@ -65,22 +66,18 @@ def image_aurocs(found: Tensor, stored: StoredPatches) -> dict[str, float]:
 
 def auc_spro(found: Tensor, stored: StoredPatches) -> float | None:
     """AUC-sPRO@0.05 at the pictures' native size."""
-    return measure(_scored(found, stored), resamples=0).localization.auc_spro["0.05"]
-
-
-def _scores(found: Tensor, rule: ScoreRule) -> Tensor:
-    nothing = torch.empty(0)  # these rules look at distances alone
-    return ImageScore(rule)(found, nothing, nothing, nothing, lambda _features, _count: (nothing, nothing))
+    return measure(scored(found, stored), resamples=0).localization.auc_spro["0.05"]
 
 
 @torch.no_grad()
-def _scored(found: Tensor, stored: StoredPatches) -> Iterator[ScoredImage]:
+def scored(found: Tensor, stored: StoredPatches, pictures: Sequence[int] | None = None) -> Iterator[ScoredImage]:
+    """The test pictures with their scores and maps; ``found`` is of all, or of those that are named, in their order."""
     scorer = PatchScorer(ImageScore("smoothed_max"))
     transform = image_transform(stored.extractor.space)
     scores = _scores(found, "smoothed_max")
     data = stored.datamodule.test_data
-    for number in range(len(data)):
-        item, grid = data[number], found[number : number + 1]
+    for position, number in enumerate(range(len(data)) if pictures is None else pictures):
+        item, grid = data[number], found[position : position + 1]
         image = transform(item.image.unsqueeze(0))
         placement, size = stored.extractor.place(image), image.shape[-2:]
         spread = interpolate(grid, size=size) if placement is None else to_picture(grid, placement.affine, size)
@@ -88,8 +85,13 @@ def _scored(found: Tensor, stored: StoredPatches) -> Iterator[ScoredImage]:
             name=name_of(item.image_path),
             category=item.category,
             defect_type=item.defect_type,
-            score=float(scores[number]),
+            score=float(scores[position]),
             anomaly_map=at_native_size(scorer.smooth(spread)[0, 0], item.native_size),
             defects=item.defects,
             image_path=Path(item.image_path),
         )
+
+
+def _scores(found: Tensor, rule: ScoreRule) -> Tensor:
+    nothing = torch.empty(0)  # these rules look at distances alone
+    return ImageScore(rule)(found, nothing, nothing, nothing, lambda _features, _count: (nothing, nothing))

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from anomalib_federated.bank.validation import MAX_FEATURE, refuse
+from anomalib_federated.bank.validation import refuse
+from anomalib_federated.selection.finite import MAX_FEATURE
 from anomalib_federated.untrusted import shown
 
 if TYPE_CHECKING:

@@ -10,11 +10,10 @@ from typing import NoReturn
 import torch
 from torch import Tensor
 
+from anomalib_federated.selection.finite import MAX_FEATURE
 from anomalib_federated.untrusted import said, shown
 
 FEATURE_DTYPES = (torch.float32, torch.float16)
-MAX_FEATURE = 1e15
-"""Larger features could overflow when they are squared and summed in float32."""
 MAX_COUNT = 1 << 53
 """Larger counts (of patches, pictures, rows) would not be exact in float64."""
 MAX_NUMBER = 1e20

@@ -9,6 +9,7 @@ from rich.console import Console
 
 from anomalib_federated.bank import BankError, MemoryBank
 from anomalib_federated.cli.logs import configure_logs
+from anomalib_federated.cli.refused_table import print_refused
 from anomalib_federated.federation.folder import FederationFolder, FolderError
 from anomalib_federated.untrusted import said
 
@@ -38,6 +39,7 @@ def run(command: str, arguments: Sequence[str]) -> int:
         added += new
     if added:
         console.print(_aggregate(folder))
+        print_refused(folder.versions()[-1].refused if folder.versions() else ())
     return 1 if refused else 0
 
 

@@ -14,8 +14,11 @@ from anomalib_federated.bank import BankError, MemoryBank, describe
 from anomalib_federated.cli.bank_table import print_bank
 from anomalib_federated.cli.logs import configure_logs
 from anomalib_federated.cli.plugin_option import PLUGIN, keep_names, plugin_option
+from anomalib_federated.cli.refused_table import print_refused
 from anomalib_federated.federation.folder import FederationFolder, Version
 from anomalib_federated.federation.merge import merge_site_banks
+from anomalib_federated.interfaces.configured_strategy import build_strategy
+from anomalib_federated.interfaces.screening import Refused
 from anomalib_federated.interfaces.strategy import BankStrategy
 
 STRATEGY = "federated_coreset"
@@ -29,42 +32,43 @@ def run(command: str, arguments: Sequence[str]) -> int:
     if options.folder is None:
         if not options.files or options.output is None:
             parser.error("give the banks of sites and --output FILE, or --folder FOLDER")
-        path, bank = _aggregate_files(options)
+        path, bank, refused = _aggregate_files(options)
     else:
         if options.files or options.output or options.without:
             parser.error("a federation's folder says what its sites and versions are: give --folder alone")
-        path, bank = _aggregate_folder(options)
+        path, bank, refused = _aggregate_folder(options)
     print_bank(str(path), describe(bank))
+    print_refused(refused)
     if set(bank.categories) - set(bank.covering_radius):
         Console().print("How well the new bank covers the sites' patches is not known until the sites measure it.")
     return 0
 
 
-def _aggregate_files(options: Namespace) -> tuple[Path, MemoryBank]:
+def _aggregate_files(options: Namespace) -> tuple[Path, MemoryBank, tuple[Refused, ...]]:
     strategy, _ = _strategy(options)
     bank = merge_site_banks(_load(options.files), strategy, without=options.without)
-    return bank.save(options.output), bank
+    return bank.save(options.output), bank, strategy.refused
 
 
-def _aggregate_folder(options: Namespace) -> tuple[Path, MemoryBank]:
+def _aggregate_folder(options: Namespace) -> tuple[Path, MemoryBank, tuple[Refused, ...]]:
     folder = FederationFolder.open(options.folder)
     version = _next_version(folder, options)
     Console().print(f"Version {version.number}, of sites {', '.join(version.sites)}.", highlight=False, markup=False)
-    return folder.version_path(version.number), folder.version_bank(version.number)
+    return folder.version_path(version.number), folder.version_bank(version.number), version.refused
 
 
 def _next_version(folder: FederationFolder, options: Namespace) -> Version:
-    if folder.versions() and [options.strategy, options.budget, options.seed] == [None, None, None]:
+    if folder.versions() and all(options[name] is None for name in ("strategy", "budget", "seed", "screening")):
         return folder.aggregate_again()
     strategy, spec = _strategy(options)
-    return folder.aggregate(strategy, spec=spec)
+    return folder.aggregate(strategy, spec=spec, screening=options.screening or [])
 
 
 def _strategy(options: Namespace) -> tuple[BankStrategy, dict[str, Any]]:
     """The strategy, and what it was built from."""
     budget = {} if options.budget is None else {"budget": options.budget}
     spec = plugin_option(options.strategy or STRATEGY, default=STRATEGY)
-    strategy: BankStrategy = registry.build("strategy", spec, seed=options.seed or 0, **budget)
+    strategy = build_strategy(spec, screening=options.screening or [], seed=options.seed or 0, **budget)
     init_args = {} if isinstance(spec, str) else spec["init_args"]
     return strategy, {"class_path": registry.name_of(spec, kind="strategy"), "init_args": init_args | budget}
 
@@ -93,7 +97,7 @@ def _parser(command: str) -> ArgumentParser:
         prog=f"anomalib-federated {command}",
         description="Make the global bank out of the banks that sites sent, exactly as the live federation does. A "
         "site that is left out leaves no trace. With --folder, the next version of that federation's global bank is "
-        "made of all sites that are in; without --strategy, --budget and --seed, as the version before was made.",
+        "made of all sites that are in; without --strategy, --budget, --screening and --seed, as the version before.",
     )
     parser.add_argument("files", nargs="*", type=str, metavar="FILE", help="bank of a site")
     parser.add_argument("--output", type=Path | None, default=None, help="file to write")
@@ -107,6 +111,12 @@ def _parser(command: str) -> ArgumentParser:
         type=int | float | dict[str, int | float] | None,
         default=None,
         help="rows per category, a share of the sites' rows, or {radius: R, rows: MOST}; if left out, the strategy's",
+    )
+    parser.add_argument(
+        "--screening",
+        type=list[PLUGIN] | None,
+        default=None,
+        help="what site banks pass before, one after the other, as [finite_and_norm, site_zscore]; none if left out",
     )
     parser.add_argument("--seed", type=int | None, default=None, help="decides every random choice; 0 if left out")
     return parser

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from rich.console import Console
 
 from anomalib_federated.cli.logs import configure_logs
+from anomalib_federated.cli.refused_table import print_refused
 from anomalib_federated.federation.folder import FederationFolder
 
 
@@ -28,6 +29,7 @@ def run(command: str, arguments: Sequence[str]) -> int:
     console.print(f"Site {options.site} is removed.")
     if version is not None:
         console.print(f"Version {version.number}: {folder.version_path(version.number)}, {version.rows} rows.")
+        print_refused(version.refused)
     if holding := [str(each.number) for each in folder.versions() if options.site in each.sites]:
         console.print(f"Versions that hold its rows are kept: {', '.join(holding)}. With --purge they are deleted.")
     console.print("Models made of earlier versions, and backups, still hold its rows.", style="dim")

@@ -37,6 +37,8 @@ def print_bank(label: str, description: Mapping[str, Any]) -> None:
         soft_wrap=True,
     )
     console.print(_categories(description["categories"]), _contributions(description["contributions"]))
+    if description["groups"]:
+        console.print(_groups(description["groups"]))
     console.print(DISTANCES, style="dim", highlight=False)
     for line in (*_own_distances(description["categories"]), *_promises(description["privacy"])):
         console.print(line, markup=False, highlight=False, soft_wrap=True)
@@ -83,6 +85,13 @@ def _contributions(contributions: list[Mapping[str, Any]]) -> Table:
         distances = [_number(item[name], none=NOT_TOLD) for name in ("covering_radius", "mean_distance")]
         names = [item[name] for name in ("site", "category", "coreset")]
         table.add_row(*names, *counts, *distances, str(item["passes"]), f"{item['seconds']:.1f}")
+    return table
+
+
+def _groups(groups: Sequence[Mapping[str, Any]]) -> Table:
+    table = plain_table("site", "category", "group", numbers=("rows", "patches"))
+    for item in groups:
+        table.add_row(item["site"], item["category"], item["group"], str(item["rows"]), f"{item['patches']:g}")
     return table
 
 

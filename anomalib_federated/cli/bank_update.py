@@ -16,6 +16,7 @@ from anomalib_federated.cli.bank_table import print_bank
 from anomalib_federated.cli.logs import configure_logs
 from anomalib_federated.cli.plugin_option import PLUGIN, keep_names, plugin_option
 from anomalib_federated.data import AutoVI
+from anomalib_federated.data.grouping import Grouping, GroupingError
 from anomalib_federated.federation import Site
 from anomalib_federated.federation.update import update_bank
 from anomalib_federated.interfaces.coreset import Coreset
@@ -34,10 +35,11 @@ def run(command: str, arguments: Sequence[str]) -> int:
     _check_one_site(bank)
     data: AutoVI = parser.instantiate_classes(options).data
     data.prepare_data()
+    grouping = _grouping(options)
     # Mistakes come to light before anything is computed: for_category refuses a category that the bank does not hold.
     coresets = {name: _coreset(options, rows=len(bank.for_category(name))) for name in data.categories}
     data.setup()
-    updated = _update(bank, _site(bank, data, weights=options.weights), coresets, options)
+    updated = _update(bank, _site(bank, data, grouping, weights=options.weights), coresets, options)
     output = updated.save(options.output or options.bank)
     print_bank(str(output), describe(updated))
     Console().print(
@@ -68,6 +70,7 @@ def _update(bank: MemoryBank, site: Site, coresets: Mapping[str, Coreset], optio
                 coreset=coreset,
                 method=method,
                 seed=options.seed,
+                groups=patches.groups[category].of_rows() if patches.groups else None,
             )
         parts.append(part)
     return MemoryBank.merge(parts)
@@ -82,7 +85,18 @@ def _check_one_site(bank: MemoryBank) -> None:
         raise BankError(msg)
 
 
-def _site(bank: MemoryBank, data: AutoVI, *, weights: str | None) -> Site:
+def _grouping(options: Namespace) -> Grouping | None:
+    """How the new images are grouped."""
+    if options.groups is None:
+        return None
+    grouping = Grouping.of(options.groups)
+    if grouping.needs_features:
+        msg = "Groups that were found in the old images cannot be found again in new ones; build the bank from all."
+        raise GroupingError(msg)
+    return grouping
+
+
+def _site(bank: MemoryBank, data: AutoVI, grouping: Grouping | None, *, weights: str | None) -> Site:
     """The bank's site with the new images."""
     extractor = PatchFeatureExtractor.of_space(bank.space, weights=weights)
     if differing := bank.space.differences(extractor.space):
@@ -94,6 +108,7 @@ def _site(bank: MemoryBank, data: AutoVI, *, weights: str | None) -> Site:
         extractor=extractor,
         batch_size=data.train_batch_size,
         num_workers=data.num_workers,
+        groups=grouping,
     )
 
 
@@ -115,6 +130,9 @@ def _parser(command: str) -> ArgumentParser:
         help="rows per category, or {radius: R, rows: MOST}; as many as the bank has if left out",
     )
     parser.add_argument("--weights", type=str | None, default=None, help="file of the backbone's weights")
+    parser.add_argument(
+        "--groups", type=dict[str, Any] | None, default=None, help="how new images are grouped, as the old ones were"
+    )
     parser.add_argument("--seed", type=int, default=0, help="decides every random choice")
     parser.add_argument("--output", type=Path | None, default=None, help="file to write; BANK itself if left out")
     parser.link_arguments("seed", "data.init_args.seed")

@@ -12,6 +12,7 @@ from rich.padding import Padding
 from rich.table import Table
 
 from anomalib_federated.evaluation.comparison.compare import Comparison, headline
+from anomalib_federated.evaluation.comparison.score_rules import different_rules
 from anomalib_federated.evaluation.comparison.tables import (
     HOW_TO_READ,
     MEAN,
@@ -20,12 +21,16 @@ from anomalib_federated.evaluation.comparison.tables import (
     figure_table,
     statistics_table,
 )
+from anomalib_federated.evaluation.comparison.trade_off import TradeOff
+from anomalib_federated.evaluation.comparison.trade_off_tables import HOW_TO_READ_TRADE_OFF, trade_off_table
 from anomalib_federated.evaluation.results import Result
 
 
 def print_comparison(results: Sequence[Result], comparisons: Sequence[Comparison]) -> None:
     """Print per figure the values, the statistics and what they say; columns that do not fit go to another table."""
     console = Console(highlight=False)
+    if warning := different_rules(results):
+        console.print(escape(warning), style="bold red")
     for comparison in comparisons:
         figure, baseline = comparison.figure, comparison.baseline
         console.print(f"[bold]{escape(comparison.label)}")
@@ -39,6 +44,14 @@ def print_comparison(results: Sequence[Result], comparisons: Sequence[Comparison
             console.print(Padding(escape(" ".join(method.sentences)), (0, 0, 1, 2)))
     console.print(escape(headline(comparisons)), style="bold")
     console.print(f"\n{escape(HOW_TO_READ)}", style="dim")
+
+
+def print_trade_off(trade: TradeOff) -> None:
+    """Print what each method reaches and what it costs."""
+    console = Console(highlight=False)
+    console.print("\n[bold]Accuracy and its price")
+    _print_table(console, trade_off_table(trade), None)
+    console.print(escape(" ".join([*trade.notes, HOW_TO_READ_TRADE_OFF])), style="dim")
 
 
 def _print_table(console: Console, table: pd.DataFrame, best: pd.DataFrame | None) -> None:

@@ -13,15 +13,19 @@ from rich.console import Console
 
 from anomalib_federated import registry
 from anomalib_federated.bank import MemoryBank
+from anomalib_federated.cli.corruption_option import add_corruption, corruptions_of
+from anomalib_federated.cli.corruption_table import print_corrupted
 from anomalib_federated.cli.fairness_table import print_fairness
 from anomalib_federated.cli.figures_table import print_figures
 from anomalib_federated.cli.logs import configure_logs
 from anomalib_federated.cli.plugin_option import PLUGIN, keep_names, plugin_option
 from anomalib_federated.data import AutoVI
+from anomalib_federated.data.corruption import Corruption
 from anomalib_federated.data.grouping import Grouping
 from anomalib_federated.evaluation.experiments.methods import ExperimentError, check_name
 from anomalib_federated.evaluation.fairness.fairness_file import FILE, read_fairness
 from anomalib_federated.evaluation.maps.writer import MapForm
+from anomalib_federated.evaluation.measuring.corrupting import refuse_corrupted, score_corrupted
 from anomalib_federated.evaluation.measuring.scoring import MAPS, score_source
 from anomalib_federated.evaluation.measuring.source import Source, source_of_maps, source_of_model
 from anomalib_federated.evaluation.results import METRICS, result_folder
@@ -30,7 +34,7 @@ from anomalib_federated.models import FederatedPatchcore, detector_of
 SOURCES = ("bank", "ckpt_path", "maps")
 """Options of which exactly one is given."""
 
-SCORING = ("weights", "score", "num_neighbors", "false_alarm_rate")
+SCORING = ("weights", "score", "num_neighbors", "score_clip", "false_alarm_rate")
 """Settings of the detector that its bank does not bring with it."""
 
 
@@ -45,7 +49,10 @@ def run(command: str, arguments: Sequence[str]) -> int:
     seed_everything(options.seed, verbose=False)
     # The model comes first: a bank that cannot be loaded comes to light before the data are looked through.
     model = None if options.maps else _model(options)
+    corruptions = [Corruption.of(spec, seed=options.seed) for spec in corruptions_of(options.corruption)]
     data: AutoVI = parser.instantiate_classes(options).data
+    if corruptions:
+        refuse_corrupted(data)
     data.prepare_data()
     data.setup()
     groups = None if options.groups is None else Grouping.of(options.groups)
@@ -71,6 +78,22 @@ def run(command: str, arguments: Sequence[str]) -> int:
     print_fairness(
         [read_fairness(result_folder(options.output, options.method, name) / FILE) for name in data.categories]
     )
+    if model is not None and corruptions:
+        changed = [
+            score_corrupted(
+                model,
+                data,
+                category,
+                corruptions=corruptions,
+                clean_scores=source.validation_scores.get(category, ()),
+                method=options.method,
+                output=options.output,
+                resamples=options.resamples,
+                seed=options.seed,
+            )
+            for category in data.categories
+        ]
+        print_corrupted(results, changed)
     console = Console()
     console.print(f"All figures lie in {options.output / METRICS / options.method}.", soft_wrap=True)
     if options.write_maps:
@@ -104,6 +127,8 @@ def _check(parser: ArgumentParser, options: Namespace) -> None:
         parser.error(str(error))
     if options.resamples < 0:
         parser.error(f"--resamples is {options.resamples}; give 0 or more.")
+    if options.maps and options.corruption:
+        parser.error("--corruption is done to pictures before a detector scores them; with --maps they are scored.")
     if options.maps and options.write_maps:
         parser.error("--write_maps writes the maps of a detector; with --maps they are there already.")
     defaults = inspect.signature(FederatedPatchcore).parameters
@@ -148,6 +173,7 @@ def _parser(command: str) -> ArgumentParser:
         default=None,
         help="measure sites too: the federation's partitioner, if names of pictures tell their site (by_pattern)",
     )
+    add_corruption(parser)
     parser.add_argument("--resamples", type=int, default=1000, help="bootstrap resamples behind the intervals")
     parser.add_argument(
         "--seed", type=int, default=0, help="decides the intervals and, as in training, which images are held out"

@@ -10,10 +10,12 @@ from jsonargparse import ActionConfigFile, ArgumentParser, Namespace
 from lightning import seed_everything
 from rich.console import Console
 
+from anomalib_federated.cli.corruption_option import add_corruption, corruptions_of
 from anomalib_federated.cli.logs import configure_logs
 from anomalib_federated.cli.memory_option import expand_memory
 from anomalib_federated.cli.results_table import print_results
 from anomalib_federated.data import AutoVI
+from anomalib_federated.evaluation.comparison.score_rules import different_rules
 from anomalib_federated.evaluation.experiments.experiment import Experiment, Outcome, run_experiment
 from anomalib_federated.evaluation.experiments.methods import ExperimentError, Method
 from anomalib_federated.files import write_file
@@ -64,6 +66,7 @@ def _experiment(parser: ArgumentParser, config: Namespace) -> Experiment:
         output=Path(config.output),
         settings={name: _decisive(name, config[name]) for name in NOT_DECISIVE},
         resamples=config.resamples,
+        corruptions=tuple(corruptions_of(config.corruption)),
     )
 
 
@@ -84,6 +87,8 @@ def _tell(outcome: Outcome, output: Path) -> None:
     for seed in sorted({result.seed for result in outcome.results}):
         console.print(f"[bold]seed {seed}")
         print_results([result for result in outcome.results if result.seed == seed])
+    if warning := different_rules(outcome.results):
+        console.print(f"[bold red]{warning}", soft_wrap=True)
     before = len(outcome.results) - outcome.computed
     console.print(f"{outcome.computed} cells computed, {before} finished before; all lies in {output}.")
     for failure in outcome.failures:
@@ -109,9 +114,11 @@ def _parser(command: str) -> ArgumentParser:
         "--methods",
         type=dict[str, dict[str, Any] | None],
         required=True,
-        help="per name: partitioner, strategy, site_coreset, site_budget, and the settings that differ in its model",
+        help="per name: partitioner, strategy, screening, site_coreset, site_budget, privacy, groups, fairness, and "
+        "the settings that differ in its model",
     )
     parser.add_argument("--seeds", type=list[int], default=[0], help="every cell is computed with each")
     parser.add_argument("--resamples", type=int, default=1000, help="of the bootstrap behind the intervals; 0: none")
+    add_corruption(parser)
     parser.add_argument("--output", type=str, default="results/experiment", help="folder to write")
     return parser

@@ -26,6 +26,8 @@ from anomalib_federated.models import FederatedPatchcore, detector_of
 from anomalib_federated.models.image_score import ScoreRule
 from anomalib_federated.untrusted import said, shown
 
+SCORING = ("score", "num_neighbors", "score_clip", "false_alarm_rate", "weights")
+"""Options that are settings of the detector."""
 PROJECTIONS = {"pca": pca, "orthogonal": orthogonal}
 
 
@@ -100,7 +102,7 @@ def _prepared(options: argparse.Namespace) -> _Prepared:
 
 
 def _detector(bank: MemoryBank, options: argparse.Namespace) -> FederatedPatchcore:
-    settings = {name: getattr(options, name) for name in ("score", "num_neighbors", "false_alarm_rate", "weights")}
+    settings = {name: getattr(options, name) for name in SCORING}
     return detector_of(bank, **settings)
 
 
@@ -119,6 +121,10 @@ def _with_thresholds_of(model: FederatedPatchcore, folder: Path, *, banks: set[s
     neighbors = bundle.manifest.get("num_neighbors")
     if rule == "reweighted" and neighbors != model.scorer.image_score.neighbors:
         msg = f"The bundle {folder} has num_neighbors = {shown(neighbors)}, and thresholds of it; give --num_neighbors."
+        raise ValueError(msg)
+    clip = bundle.manifest.get("score_clip")
+    if clip != model.scorer.image_score.clip:
+        msg = f"The bundle {folder} has score_clip = {shown(clip)}, and thresholds of it; give the same --score_clip."
         raise ValueError(msg)
     for name in model.bank.categories:
         model.post_processor.adopt(name, bundle.manifest["categories"][name])
@@ -190,5 +196,6 @@ def _parser(command: str) -> argparse.ArgumentParser:
     add("--false_alarm_rate", type=float, default=0.05, help="share of normal pictures that may alarm (0.05)")
     add("--score", choices=get_args(ScoreRule), default="smoothed_max", help="rule of a picture's score (smoothed_max)")
     add("--num_neighbors", type=int, default=9, help="neighbourhood of the rule reweighted (9)")
+    add("--score_clip", type=float, metavar="DISTANCE", help="the most that one patch counts (no limit)")
     add("--weights", metavar="FILE", help="weights of the backbone (packaged, or from timm's hub)")
     return parser

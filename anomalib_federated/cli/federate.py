@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from jsonargparse import ActionConfigFile, ActionYesNo, ArgumentParser
 from lightning import seed_everything
@@ -13,15 +14,17 @@ from anomalib_federated import registry
 from anomalib_federated.cli.logs import configure_logs
 from anomalib_federated.cli.memory_option import expand_memory
 from anomalib_federated.cli.plugin_option import PLUGIN, keep_names, plugin_option
+from anomalib_federated.cli.refused_table import print_refused
 from anomalib_federated.cli.results_table import print_results
 from anomalib_federated.data import AutoVI
 from anomalib_federated.evaluation.experiments.federated_run import run_federated
 from anomalib_federated.files import write_file
+from anomalib_federated.interfaces.configured_strategy import build_strategy
 from anomalib_federated.models import FederatedPatchcore
 
-PARTITIONER, STRATEGY, PRIVACY = "iid", "federated_coreset", "none"
+PARTITIONER, STRATEGY, PRIVACY, FAIRNESS = "iid", "federated_coreset", "none", "none"
 """Plugins that are used if none are named."""
-PLUGINS = {"--partitioner", "--strategy", "--site_coreset", "--privacy"}
+PLUGINS = {"--partitioner", "--strategy", "--site_coreset", "--privacy", "--fairness"}
 """Options that name one."""
 BUDGET = int | float | dict[str, int | float]
 """Type of a budget: rows, a share, or a target radius with a most."""
@@ -35,6 +38,7 @@ def run(command: str, arguments: Sequence[str]) -> int:
     config.partitioner = plugin_option(config.partitioner, default=PARTITIONER)
     config.strategy = plugin_option(config.strategy, default=STRATEGY)
     config.privacy = plugin_option(config.privacy, default=PRIVACY)
+    config.fairness = plugin_option(config.fairness, default=FAIRNESS)
     if config.site_coreset is not None:
         config.site_coreset = plugin_option(config.site_coreset, default="k_center")
     seed_everything(config.seed, verbose=False)
@@ -44,16 +48,19 @@ def run(command: str, arguments: Sequence[str]) -> int:
         objects.data,
         objects.model,
         partitioner=registry.build("partitioner", config.partitioner),
-        strategy=registry.build("strategy", config.strategy, seed=config.seed),
+        strategy=build_strategy(config.strategy, screening=config.screening, seed=config.seed),
         output=output,
         site_coreset=config.site_coreset,
         site_budget=config.site_budget,
         privacy=config.privacy,
+        groups=config.groups,
+        fairness=config.fairness,
         centralised=config.centralised,
         seed=config.seed,
     )
     write_file(output / "config.yaml", parser.dump(config).encode())
     print_results(results)
+    print_refused([each for result in results if result.bank for each in result.bank.refused])
     Console().print(f"Figures, banks and exported detectors lie in {output}.")
     return 0
 
@@ -72,11 +79,21 @@ def _parser(command: str) -> ArgumentParser:
     )
     parser.add_argument("--partitioner", type=PLUGIN, default=PARTITIONER, help="which site gets which picture")
     parser.add_argument("--strategy", type=PLUGIN, default=STRATEGY, help="how site banks become one")
+    parser.add_argument(
+        "--screening", type=list[PLUGIN], default=[], help="what site banks pass before, one after the other"
+    )
     parser.add_argument("--site_coreset", type=PLUGIN | None, default=None, help="how a site selects (as the model)")
     parser.add_argument(
         "--site_budget", type=BUDGET | None, default=None, help="rows per category that a site sends (as the model)"
     )
     parser.add_argument("--privacy", type=PLUGIN, default=PRIVACY, help="what a site sends in place of its bank")
+    parser.add_argument(
+        "--groups",
+        type=dict[str, Any] | None,
+        default=None,
+        help="how sites group pictures: {pattern: '(?P<group>..)'}",
+    )
+    parser.add_argument("--fairness", type=PLUGIN, default=FAIRNESS, help="how rows are shared among these groups")
     parser.add_argument("--output", type=str, default="results/federated", help="folder to write")
     parser.add_argument(
         "--centralised", action=ActionYesNo(no_prefix="no-"), default=True, help="train on the pooled pictures too"

@@ -20,6 +20,7 @@ COMMANDS = {
     "agreement": ("agreement", "write what a deployed federation asks its sites for into a file"),
     "app": ("app", "print where the Flower app lies, for 'flwr run'"),
     "experiment": ("experiment", "compare methods on categories and seeds, out of one YAML; resumable"),
+    "attack": ("attack", "try attacks of bad sites against defences: for evaluation only"),
     "evaluate": ("evaluate", "measure a bank, a checkpoint or a folder of anomaly maps by the AutoVI protocol"),
     "compare": ("compare", "compare methods with statistics that say what they can show"),
     "report": ("report", "make one HTML page of an experiment"),

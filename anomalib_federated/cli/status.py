@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from anomalib_federated.cli.plain_table import plain_table
+from anomalib_federated.cli.refused_table import print_refused
 from anomalib_federated.federation.folder import FederationFolder, SiteStatus, Version
 from anomalib_federated.untrusted import said
 
@@ -38,6 +39,7 @@ def run(command: str, arguments: Sequence[str]) -> int:
     console.print(_sites(named) if named else "No site was heard of yet.")
     versions = folder.versions()
     console.print(_versions(versions) if versions else "There is no version of the global bank yet.")
+    print_refused(versions[-1].refused if versions else ())
     return 0
 
 

@@ -18,6 +18,7 @@ from torchvision.transforms.v2 import Resize, Transform
 
 from anomalib_federated.data.batch import InspectionBatch
 from anomalib_federated.data.batches import batches
+from anomalib_federated.data.corruption import Corruption, CorruptionLike
 from anomalib_federated.data.dataset import InspectionDataset
 from anomalib_federated.data.download import download_autovi
 from anomalib_federated.data.layout import (
@@ -53,12 +54,17 @@ class AutoVI(AnomalibDataModule):
         validation_share: Share of each category's training pictures held out for validation, in [0, 1); at least one
             picture unless 0.
         augmentations: Applied to all pictures as they are read.
-        seed: Decides which pictures are held out.
+        train_corruption: What befalls training pictures before: ``low``, ``medium``, ``high``, or fields of
+            :class:`~anomalib_federated.data.corruption.Corruption`; ``None`` leaves them as they are.
+        test_corruption: What befalls test pictures, and validation pictures alike: thresholds come from normal pictures
+            as the station would see them. Masks stay as they are.
+        seed: Decides which pictures are held out, and what befalls which.
         download: If true, categories of AutoVI that are missing are downloaded.
 
     Raises:
         TypeError: If ``categories`` is one name instead of a list.
-        ValueError: If the share is out of range, or both ``image_size`` and ``augmentations`` are given.
+        ValueError: If the share is out of range, a corruption is impossible, or both ``image_size`` and
+            ``augmentations`` are given.
 
     Example:
         >>> datamodule = AutoVI("datasets/AutoVI", ["pipe_clip"])
@@ -77,6 +83,8 @@ class AutoVI(AnomalibDataModule):
         image_size: tuple[int, int] | None = None,
         validation_share: float = 0.1,
         augmentations: Transform | None = None,
+        train_corruption: CorruptionLike | None = None,
+        test_corruption: CorruptionLike | None = None,
         seed: int = 0,
         download: bool = False,
     ) -> None:
@@ -99,7 +107,17 @@ class AutoVI(AnomalibDataModule):
         self.root = Path(root).absolute()
         self.requested = None if categories is None else list(categories)
         self.validation_share = validation_share
+        self.train_corruption = self.corruption_of(train_corruption)
+        self.test_corruption = self.corruption_of(test_corruption)
         self.download = download
+
+    def corruption_of(self, spec: CorruptionLike | None) -> Corruption | None:
+        """A corruption with this data set's seed, unless it names one of its own.
+
+        Raises:
+            ValueError: If it is impossible.
+        """
+        return None if spec is None else Corruption.of(spec, seed=self.seed or 0)
 
     @property
     def categories(self) -> list[str]:
@@ -135,9 +153,10 @@ class AutoVI(AnomalibDataModule):
         configs = self._read_configs()
         normal_training = (samples["split"] == TRAIN) & (samples["label_index"] == 0)
         held_out = self._held_out(samples[normal_training])
-        self.train_data = InspectionDataset(_rows(samples, normal_training & ~held_out), configs)
-        self.val_data = InspectionDataset(_rows(samples, normal_training & held_out), configs)
-        self.test_data = InspectionDataset(_rows(samples, samples["split"] == TEST), configs)
+        train, test = (self.train_corruption, self.test_corruption)
+        self.train_data = InspectionDataset(_rows(samples, normal_training & ~held_out), configs, corruption=train)
+        self.val_data = InspectionDataset(_rows(samples, normal_training & held_out), configs, corruption=test)
+        self.test_data = InspectionDataset(_rows(samples, samples["split"] == TEST), configs, corruption=test)
         logger.info(
             "%s: %d training, %d validation, %d test images",
             ", ".join(self.categories), len(self.train_data), len(self.val_data), len(self.test_data),

@@ -20,6 +20,7 @@ def provenance(model: FederatedPatchcore) -> dict[str, Any]:
         "space": asdict(model.space),
         "score": model.scorer.image_score.rule,
         "num_neighbors": model.scorer.image_score.neighbors,
+        "score_clip": model.scorer.image_score.clip,
         "bank": {"digest": model.bank.digest, "rows": len(model.bank)},
         "sites": list(model.bank.sites),
         "privacy": describe_privacy(model.bank),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -12,6 +13,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
 
 from anomalib_federated.evaluation.figures import Figures
 from anomalib_federated.files import write_file
+from anomalib_federated.interfaces.screening import Refused
 
 METRICS = "metrics"
 """Folder of the figures in an output folder: ``metrics/<method>/<category>/metrics.json``."""
@@ -54,6 +56,8 @@ class BankFacts:
         sites: What each site put in.
         privacy: What was promised about the pictures, each promise once, as
             :meth:`anomalib_federated.privacy.PrivacyReport.to_json` writes it; empty if nothing was.
+        unpromised: How many of its sites nothing was promised about.
+        refused: Rows that screenings refused, which are not in it.
     """
 
     rows: int
@@ -61,11 +65,26 @@ class BankFacts:
     covering_radius: float | None
     sites: tuple[SiteShare, ...]
     privacy: tuple[dict[str, Any], ...] = ()
+    unpromised: int = 0
+    refused: tuple[Refused, ...] = ()
 
     @property
     def bytes_sent(self) -> int:
         """Bytes that all sites together sent."""
         return sum(site.bytes_up for site in self.sites)
+
+    @property
+    def pooled(self) -> bool:
+        """Whether it was made of pictures in one place: nothing was sent, and no second site is known."""
+        return self.bytes_sent == 0 and len(self.sites) <= 1
+
+    @property
+    def epsilon(self) -> float:
+        """The largest epsilon that was promised about pictures; infinite if nothing was promised about some."""
+        units = {promise.get("unit") for promise in self.privacy}
+        if self.unpromised or not units or not units <= {"picture", "part"}:
+            return math.inf
+        return max(float(promise["epsilon"]) for promise in self.privacy)
 
     @property
     def bytes_received(self) -> int:
@@ -84,6 +103,8 @@ class Result:
         seed: Of the run.
         figures: What was measured.
         bank: The bank; ``None`` if only maps were given.
+        image_score: How a picture got its score out of its patches' distances, see
+            :attr:`anomalib_federated.models.image_score.ImageScore.words`; empty if only maps were given.
         settings: What decided the method, as plain data.
         versions: Of the packages and of Python.
     """
@@ -93,6 +114,7 @@ class Result:
     seed: int
     figures: Figures
     bank: BankFacts | None = None
+    image_score: str = ""
     settings: dict[str, Any] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
 

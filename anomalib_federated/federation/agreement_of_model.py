@@ -19,6 +19,7 @@ def make_agreement(
     dtype: str = "float16",
     seed: int = 0,
     privacy: str | Mapping[str, Any] = "none",
+    fairness: str | Mapping[str, Any] = "none",
 ) -> Agreement:
     """The agreement of a federation that trains a detector.
 
@@ -29,15 +30,17 @@ def make_agreement(
         dtype: Type of the features sent, one of :data:`anomalib_federated.messages.agreement.DTYPES`.
         seed: Decides every random choice at the sites.
         privacy: The privacy plugin of the sites.
+        fairness: The fairness plugin by which sites choose among their groups; ``none`` leaves it to the coreset.
 
     Raises:
-        PluginError: If the coreset or privacy plugin cannot be had.
+        PluginError: If the coreset, privacy or fairness plugin cannot be had.
         ValueError: If a setting is impossible.
     """
     if coreset is None:
         name, init_args = model.coreset_name, model.coreset_args
     else:
         name, init_args = registry.name_of(coreset, kind="coreset"), registry.arguments_of(coreset)
+    registry.build("fairness", fairness)  # mistakes come to light before anybody is asked
     return Agreement(
         space=model.space,
         coreset=name,
@@ -47,4 +50,6 @@ def make_agreement(
         seed=seed,
         privacy=registry.name_of(privacy, kind="privacy"),
         privacy_args=registry.arguments_of(privacy),
+        fairness=registry.name_of(fairness, kind="fairness"),
+        fairness_args=registry.arguments_of(fairness),
     )

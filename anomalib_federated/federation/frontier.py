@@ -86,7 +86,7 @@ class Frontier:
             passes=near.rows.passes,
             seconds=0.0,
         )
-        return MemoryBank(
+        bank = MemoryBank(
             features=near.rows.take(rows).to(dtype),
             row_category=torch.zeros(len(rows), dtype=torch.int32),
             row_site=torch.zeros(len(rows), dtype=torch.int32),
@@ -98,3 +98,4 @@ class Frontier:
             coresets={category: METHOD},
             covering_radius={},
         )
+        return self.patches.with_groups(bank, rows)

@@ -54,7 +54,7 @@ def more_rows(
             new = _far_rows(rows, known, radius=beyond * _radius(present), most=most)
             if len(new):
                 more, weights[category] = _with_weights(old, rows, new, seconds=time.perf_counter() - began)
-                banks.append(more)
+                banks.append(patches.with_groups(more, new))
     return MemoryBank.merge(banks) if banks else None, weights
 
 

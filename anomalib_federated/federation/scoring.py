@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Mapping
 from typing import Protocol, get_args
 
@@ -20,8 +21,8 @@ logger = logging.getLogger(__name__)
 
 METRICS = "evaluate.metrics"
 """Type of the message."""
-RULE, NEIGHBORS = "score", "num_neighbors"
-"""Fields of its configuration, named as the settings of the detector: how a picture is scored."""
+RULE, NEIGHBORS, CLIP = "score", "num_neighbors", "score_clip"
+"""Fields of its configuration, named as the settings of the detector: how a picture is scored. A clip may be absent."""
 
 
 class ScorePictures(Protocol):
@@ -50,7 +51,8 @@ def score_global_bank(
         timeout: Seconds to wait for all answers.
     """
     rule = rule or ImageScore("smoothed_max")
-    config = ConfigRecord({RULE: rule.rule, NEIGHBORS: rule.neighbors})
+    clip = {} if rule.clip is None else {CLIP: float(rule.clip)}
+    config = ConfigRecord({RULE: rule.rule, NEIGHBORS: rule.neighbors, **clip})
     answers = ask_about(bank, grid, nodes, kind=METRICS, read=from_reply, config=config, timeout=timeout)
     for site, reason in answers.left_out.items():
         logger.warning("Site %s did not score the global bank: %s", site, reason)
@@ -64,9 +66,13 @@ def image_score_of(config: ConfigRecord, *, source: str) -> ImageScore:
         MessageError: If there is none, or it is not valid.
     """
     name = text(config, RULE, source=source)
+    clip = config.get(CLIP)
+    if clip is not None and not (isinstance(clip, float) and 0 < clip < math.inf and name != "reweighted"):
+        msg = f"The field '{CLIP}' of the message from {source} is no distance above 0, or none goes with its rule."
+        raise MessageError(msg)
     for rule in get_args(ScoreRule):
         if rule == name:
-            return ImageScore(rule, neighbors=whole(config, NEIGHBORS, source=source))
+            return ImageScore(rule, neighbors=whole(config, NEIGHBORS, source=source), clip=clip)
     rules = ", ".join(get_args(ScoreRule))
     msg = f"There is no image score rule {name[:50]!a}, as {source} asks for; it may be {rules}."
     raise MessageError(msg)

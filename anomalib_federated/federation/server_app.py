@@ -10,6 +10,7 @@ from flwr.app import ArrayRecord, Context
 from flwr.serverapp import Grid, ServerApp
 
 from anomalib_federated.bank import MemoryBank
+from anomalib_federated.interfaces.screening import Refused
 from anomalib_federated.interfaces.strategy import BankStrategy, FederationError
 from anomalib_federated.messages.agreement import Agreement
 from anomalib_federated.messages.bank_arrays import bank_of
@@ -25,13 +26,15 @@ class Federation:
             promised about their pictures, so that nobody measured.
         traffic: Per site and category, the bytes of all messages; see :mod:`anomalib_federated.messages.traffic`.
         seconds: Wall time.
-        site_banks: Per site, the bank that it sent.
+        site_banks: Per site, the bank that it sent, rows that were refused among them.
+        refused: What the screenings refused.
     """
 
     bank: MemoryBank
     traffic: TrafficBySite
     seconds: float
     site_banks: dict[str, MemoryBank]
+    refused: tuple[Refused, ...] = ()
 
 
 def run_federation(grid: Grid, strategy: BankStrategy, agreement: Agreement, *, timeout: float = 3600) -> Federation:
@@ -62,6 +65,7 @@ def run_federation(grid: Grid, strategy: BankStrategy, agreement: Agreement, *, 
         traffic=strategy.traffic,
         seconds=time.perf_counter() - began,
         site_banks=strategy.banks_received,
+        refused=strategy.refused,
     )
 
 

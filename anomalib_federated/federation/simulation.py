@@ -9,6 +9,7 @@ from flwr.app import Context
 
 from anomalib_federated.bank import FeatureSpace
 from anomalib_federated.data import AutoVI
+from anomalib_federated.data.grouping import Grouping
 from anomalib_federated.federation.client_app import client_app
 from anomalib_federated.federation.in_process_grid import InProcessGrid
 from anomalib_federated.federation.privacy_guard import PrivacyGuard
@@ -33,6 +34,7 @@ def make_sites(
     memory: str | int | None = None,
     store_dtype: str = "float16",
     ledgers: Path | None = None,
+    groups: Grouping | None = None,
 ) -> list[Site]:
     """Share a data set's training pictures out to sites.
 
@@ -49,9 +51,11 @@ def make_sites(
         store_dtype: Type in which features are stored: ``float16`` or ``float32``.
         ledgers: Folder in which each site counts what it gives away, in a folder of its name; ``None`` lets no site
             promise anything about its pictures.
+        groups: Each site's grouping of its pictures, which it fits to its own; ``None`` tells of no groups.
 
     Raises:
         ValueError: If the partitioner cannot share the pictures out.
+        GroupingError: If the group of a picture cannot be told.
     """
     samples = datamodule.train_data.samples
     images = [TrainingImage(*pair) for pair in zip(samples["category"], samples["name"], strict=True)]
@@ -70,6 +74,7 @@ def make_sites(
             memory=memory,
             store_dtype=store_dtype,
             guard=PrivacyGuard(PrivacyTerms(folder=ledgers / name, noise_by="centre")) if ledgers else None,
+            groups=groups,
         )
         for name, data in held.items()
         if len(data)

@@ -14,15 +14,22 @@ from pathlib import Path
 import torch
 from torchvision.transforms.v2 import Transform
 
-from anomalib_federated import registry
 from anomalib_federated.bank import BankError, FeatureSpace, MemoryBank
 from anomalib_federated.data.batches import batches
 from anomalib_federated.data.dataset import InspectionDataset
+from anomalib_federated.data.grouping import Grouping
+from anomalib_federated.federation.agreed_plugins import (
+    check_bare,
+    check_ungrouped,
+    coreset_of,
+    fairness_of,
+    privacy_of,
+)
 from anomalib_federated.federation.frontier import Frontier
 from anomalib_federated.federation.privacy_guard import PrivacyError, PrivacyGuard
 from anomalib_federated.federation.refinement import more_rows
 from anomalib_federated.federation.site_releases import NoisySums, check_question, noisy_sums, protected_bank
-from anomalib_federated.interfaces.privacy import BankPrivacy, Privacy, SumPrivacy
+from anomalib_federated.interfaces.privacy import BankPrivacy, SumPrivacy
 from anomalib_federated.messages.agreement import Agreement
 from anomalib_federated.messages.sums import EVERY
 from anomalib_federated.models.image_transform import image_transform
@@ -53,6 +60,11 @@ class Site:
         store_dtype: Type in which features are stored: ``float16`` or ``float32``.
         guard: Holds the site to its privacy terms; ``None`` if it has none, and promises nothing about its pictures.
         noise: The source of chance of what is released under a promise.
+        groups: Says which group each picture is of: the site decides that, never the centre. The groups' names, and
+            which row is of which, leave the site. ``None`` tells of no groups.
+
+    Raises:
+        GroupingError: If the group of a picture cannot be told (for groups that are found, this shows later).
     """
 
     def __init__(
@@ -68,6 +80,7 @@ class Site:
         store_dtype: str = "float16",
         guard: PrivacyGuard | None = None,
         noise: Noise | None = None,
+        groups: Grouping | None = None,
     ) -> None:
         self.name = name
         self.images = images
@@ -79,6 +92,9 @@ class Site:
         self.store_dtype = store_dtype
         self.guard = guard
         self.noise = noise or Noise()
+        self.groups = groups
+        if groups is not None and not groups.needs_features:  # before hours of extraction
+            groups.names(list(self.images.pictures.values()))
         self._patches: PatchCollection | None = None
         self._frontier: Frontier | None = None
         self._built: tuple[Agreement, MemoryBank] | None = None
@@ -99,23 +115,31 @@ class Site:
 
         Raises:
             BankError: If this site's settings give another feature space than agreed; the error names the field.
-            PluginError: If the coreset or privacy plugin is not installed here, or does not take the arguments agreed.
-            PrivacyError: If the plugin makes no bank, or promises less than the site's terms ask for.
+            PluginError: If the coreset, fairness or privacy plugin is not installed here, or does not take the
+                arguments agreed.
+            PrivacyError: If the plugin makes no bank, promises less than the site's terms ask for, or the site has
+                groups, of which no promise is true.
             BudgetExceededError: If the bank would give away more than they allow.
         """
         self._check_space(agreement.space)
         if self._built is not None and self._built[0] == agreement:
             return self._built[1]
-        privacy = _privacy_of(agreement)
+        privacy = privacy_of(agreement)
         if not isinstance(privacy, BankPrivacy):
             msg = f"The privacy plugin '{agreement.privacy}' sends sums, no bank; use the strategy noisy_sums with it."
             raise PrivacyError(msg)
-        spec = {"class_path": agreement.coreset, "init_args": agreement.coreset_args}
-        coreset = registry.build("coreset", spec, budget=agreement.budget)
+        coreset, fairness = coreset_of(agreement), fairness_of(agreement)
+        if self.groups is not None:
+            check_ungrouped(agreement, site=self.name)
         if agreement.privacy == "none" or not coreset.is_blind:  # before any picture is looked at
             self.refuse_unprotected("rows that were chosen by what they show")
         selected = self.patches().select(
-            coreset, method=agreement.coreset, site=self.name, seed=agreement.seed, dtype=agreement.features_dtype
+            coreset,
+            method=agreement.coreset if fairness is None else agreement.fairness,
+            site=self.name,
+            seed=agreement.seed,
+            dtype=agreement.features_dtype,
+            fairness=fairness,
         )
         bank = protected_bank(
             selected, privacy, agreement, guard=self.guard, noise=self.noise, chosen_blindly=coreset.is_blind
@@ -134,15 +158,17 @@ class Site:
         Raises:
             BankError: If this site's settings give another feature space than agreed; the error names the field.
             PluginError: If the privacy plugin is not installed here, or does not take the arguments agreed.
-            PrivacyError: If the plugin makes no sums, there is no such round, or it promises less than the site asks
-                for.
+            PrivacyError: If the plugin makes no sums, there is no such round, it promises less than the site asks for,
+                or the site has groups, of which no promise is true.
             BudgetExceededError: If the sums would give away more than the site allows.
         """
         self._check_space(agreement.space)
-        privacy = _privacy_of(agreement)
+        privacy = privacy_of(agreement)
         if not isinstance(privacy, SumPrivacy) or number >= len(privacy.shares):
             msg = f"The privacy plugin '{agreement.privacy}' has no sums in round {number + 1}; agree on one that has."
             raise PrivacyError(msg)
+        if self.groups is not None:
+            check_ungrouped(agreement, site=self.name)
         check_question(privacy, states, number, space=agreement.space, guard=self.guard)
         held = self.patches().categories
         asked = dict.fromkeys(held, states[EVERY]) if EVERY in states else {k: states[k] for k in held if k in states}
@@ -187,7 +213,7 @@ class Site:
         Raises:
             BankError: If this site's settings give another feature space than agreed; the error names the field.
         """
-        _check_bare(agreement)
+        check_bare(agreement)
         self.refuse_unprotected("which patches lie far from others")
         self._check_space(agreement.space)
         if self._frontier is None:
@@ -215,7 +241,7 @@ class Site:
         Raises:
             BankError: If this site's settings give another feature space than agreed, or the bank was not measured.
         """
-        _check_bare(agreement)
+        check_bare(agreement)
         self.refuse_unprotected("which patches a bank leaves far away")
         self._check_space(bank.space)
         sent = self.build_bank(agreement.part(first))
@@ -230,6 +256,7 @@ class Site:
             StoreError: If the store is of other settings, or in use.
             MemoryLimitError: If more memory is used than allowed.
             OSError: If the features cannot be stored.
+            GroupingError: If the pictures cannot be grouped.
         """
         if self._patches is None:
             patches = PatchCollection(
@@ -237,11 +264,13 @@ class Site:
                 self.store,
                 memory=self.memory,
                 dtype=self.store_dtype,
-                reading=repr(self.images.augmentations),
+                reading=self.images.reading,
             )
             with ExitStack() as on_failure:
                 on_failure.callback(patches.close)
                 self._extract(patches)
+                if self.groups is not None:
+                    patches.group_by(self.groups, self.images.pictures)
                 on_failure.pop_all()
             self._patches = patches
         return self._patches
@@ -285,19 +314,3 @@ class Site:
             "%s: features of %d images, %d of them stored before, in %.1f s",
             self.name, len(self.images), len(stored), time.perf_counter() - began,
         )  # fmt: skip
-
-
-def _check_bare(agreement: Agreement) -> None:
-    """Refuse to send rows that no privacy plugin has seen, where one was agreed on."""
-    if agreement.privacy != "none":
-        msg = (
-            f"The privacy plugin '{agreement.privacy}' was agreed on, and it is for one exchange of banks; use it with "
-            "a strategy of one round."
-        )
-        raise PrivacyError(msg)
-
-
-def _privacy_of(agreement: Agreement) -> Privacy:
-    spec = {"class_path": agreement.privacy, "init_args": agreement.privacy_args}
-    privacy: Privacy = registry.build("privacy", spec)
-    return privacy

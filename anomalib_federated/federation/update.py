@@ -9,6 +9,7 @@ measured: by the triangle inequality, a patch within ``r`` of an old row that ha
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -16,6 +17,7 @@ from torch import Tensor
 
 from anomalib_federated.bank import BankError, Contribution, MemoryBank
 from anomalib_federated.bank.own_distance import check_plain
+from anomalib_federated.bank.row_groups import UNNAMED, group_of_rows, with_groups
 from anomalib_federated.bank.validation import check_features
 from anomalib_federated.interfaces.coreset import Coreset, Selection
 from anomalib_federated.selection.distances import nearest
@@ -37,7 +39,14 @@ class _Nearest:
 
 
 def update_bank(
-    bank: MemoryBank, features: Tensor | Rows, *, images: int, coreset: Coreset, method: str, seed: int = 0
+    bank: MemoryBank,
+    features: Tensor | Rows,
+    *,
+    images: int,
+    coreset: Coreset,
+    method: str,
+    seed: int = 0,
+    groups: Sequence[str] | None = None,
 ) -> MemoryBank:
     """Add new images to a site's bank of one category.
 
@@ -49,6 +58,7 @@ def update_bank(
         coreset: Selects from the old rows and the new patches together; its budget must be a number of rows.
         method: Name of the coreset, for the record.
         seed: Decides every random choice.
+        groups: Name of the group of each new patch; ``None`` if the bank has no groups either.
 
     Returns:
         A bank like the old one. Images and patches of old and new add up, and so do the weights: a row that is dropped
@@ -57,9 +67,9 @@ def update_bank(
 
     Raises:
         BankError: If the bank holds several sites or categories, comes with a promise about its pictures or measures
-            distances in a way of its own, its covering radius was not measured, or a feature exceeds the range of its
-            type.
-        ValueError: If the features are not as said above, or the budget is a share.
+            distances in a way of its own, its covering radius was not measured, it has groups but the new patches have
+            none, or a feature exceeds the range of its type.
+        ValueError: If the features or groups are not as said above, or the budget is a share.
 
     Example:
         >>> from anomalib_federated import registry
@@ -71,6 +81,7 @@ def update_bank(
     """
     old = _check(bank, images=images, coreset=coreset)
     new = as_rows(features)
+    names = _groups(bank, groups, new)
     candidates = JoinedRows(_OldRows(bank.features), new)
     selection = coreset.select(candidates, seed=seed)
     kept = candidates.take(selection.indices).to(bank.features.dtype)
@@ -79,7 +90,7 @@ def update_bank(
     weights = torch.cat([bank.weights.double(), torch.ones(len(new), dtype=torch.float64)])
     contribution = _contribution(bank, old, found, images=images, selection=selection, method=method)
     zeros = torch.zeros(len(kept), dtype=torch.int32)
-    return replace(
+    updated = replace(
         bank,
         features=kept,
         row_category=zeros,
@@ -88,7 +99,10 @@ def update_bank(
         contributions=(contribution,),
         coresets={contribution.category: contribution.coreset},
         covering_radius={contribution.category: _radius(bank, found)},
+        row_group=None,
+        groups=(),
     )
+    return with_groups(updated, [names[row] for row in selection.indices.tolist()])
 
 
 class _OldRows(TensorRows):
@@ -128,6 +142,21 @@ def _check(bank: MemoryBank, *, images: int, coreset: Coreset) -> Contribution:
         msg = f"The number of new images is {images!r}; give a whole number of at least 1."
         raise ValueError(msg)
     return bank.contributions[0]
+
+
+def _groups(bank: MemoryBank, groups: Sequence[str] | None, new: Rows) -> list[str]:
+    """The group of each candidate: old rows, then new patches."""
+    if bank.groups and groups is None:
+        msg = (
+            f"The bank of site '{bank.sites[0]}' has the groups {', '.join(bank.groups)}, but those of the new images "
+            "are not told; say how they are grouped."
+        )
+        raise BankError(msg)
+    names = [UNNAMED] * len(new) if groups is None else list(groups)
+    if len(names) != len(new):
+        msg = f"There are groups of {len(names)} new patches, but {len(new)} new patches; give one of each."
+        raise ValueError(msg)
+    return group_of_rows(bank) + names
 
 
 def _find_nearest(candidates: Rows, kept: Tensor, indices: Tensor) -> _Nearest:

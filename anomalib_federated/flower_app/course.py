@@ -95,10 +95,11 @@ def _exchange(
 
 
 def _aggregate(folder: FederationFolder, strategy: BankStrategy, settings: FederationSettings) -> Version:
-    if version := unchanged_version(folder, spec=settings.strategy, seed=strategy.seed):
+    screening = settings.screening
+    if version := unchanged_version(folder, spec=settings.strategy, screening=screening, seed=strategy.seed):
         logger.info("Nothing has changed since version %d, so no other is made.", version.number)
         return version
-    return folder.aggregate(strategy, spec=settings.strategy)
+    return folder.aggregate(strategy, spec=settings.strategy, screening=screening)
 
 
 def wait_for_sites(

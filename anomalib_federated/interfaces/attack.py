@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from anomalib_federated.bank import MemoryBank
+from anomalib_federated.selection.budget import Budget
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -46,6 +49,10 @@ class Attack(ABC):
             raise ValueError(msg)
         self.share = float(share)
 
+    def rows(self, n: int) -> int:
+        """The most rows of a bank of ``n`` that are the attack's own: its share, rounded down, and at least 1."""
+        return Budget.of(self.share).limit(n)
+
     @abstractmethod
     def poison(self, loot: Loot, *, seed: int) -> MemoryBank:
         """Make the bank that is sent.
@@ -58,3 +65,32 @@ class Attack(ABC):
             A valid bank of the same site, category and feature space, with no more rows than the honest one: whatever
             breaks these is refused on arrival anyway.
         """
+
+
+def forged(honest: MemoryBank, sent: MemoryBank) -> Tensor:
+    """Which rows of a bank that was sent are none of the honest one, or come more often than they do there.
+
+    Args:
+        honest: What the site would send if it were honest.
+        sent: What it sends.
+
+    Returns:
+        Shape ``(len(sent),)``, bool.
+
+    Example:
+        >>> from dataclasses import replace
+        >>> from anomalib_federated.testing import example_bank
+        >>> bank = example_bank(rows=3)
+        >>> forged(bank, replace(bank, features=bank.features[[0, 0, 2]])).tolist()
+        [False, True, False]
+    """
+    left = Counter(_as_bytes(honest))
+    found = []
+    for row in _as_bytes(sent):
+        found.append(left[row] == 0)
+        left[row] -= left[row] > 0
+    return torch.tensor(found)
+
+
+def _as_bytes(bank: MemoryBank) -> list[bytes]:
+    return [row.tobytes() for row in bank.features.cpu().numpy()]

@@ -11,10 +11,9 @@ from numbers import Integral
 import torch
 from torch import Tensor
 
-from anomalib_federated.bank.validation import MAX_FEATURE
 from anomalib_federated.selection.budget import Budget, BudgetLike
-from anomalib_federated.selection.covering import measure_covering
-from anomalib_federated.selection.distances import nearest
+from anomalib_federated.selection.covering import measure_picks
+from anomalib_federated.selection.finite import check_finite
 from anomalib_federated.selection.rows import Rows, as_rows
 
 logger = logging.getLogger(__name__)
@@ -115,7 +114,7 @@ class Coreset(ABC):
         """
         began, rows = time.perf_counter(), as_rows(features)
         before = rows.passes
-        _check_finite(rows)
+        check_finite(rows)
         if start is not None and not _is_row(start, len(rows)):
             msg = f"The coreset's start is {start!r}, which is not one of the rows 0 .. {len(rows) - 1}."
             raise ValueError(msg)
@@ -124,13 +123,10 @@ class Coreset(ABC):
             picks = _everything(len(rows), start)
         else:
             picks = self.pick(rows, seed=seed, start=start)
-        picked = rows.take(picks.indices)
-        owner = _nearest_pick(rows, picked) if picks.owner is None else picks.owner
-        owner[picks.indices] = torch.arange(len(picks.indices), dtype=owner.dtype)  # even beside its equals
-        covering = measure_covering(rows, picked, owner=owner)
+        covering = measure_picks(rows, picks.indices, owner=picks.owner)
         if self.budget.radius is not None and covering.radius > self.budget.radius:
             logger.warning("%d rows cover only within %.4g, not within the target radius %.4g; allow more rows",
-                           len(picked), covering.radius, self.budget.radius)  # fmt: skip
+                           len(picks.indices), covering.radius, self.budget.radius)  # fmt: skip
         return Selection(
             indices=picks.indices,
             radius=covering.radius,
@@ -147,27 +143,6 @@ class Coreset(ABC):
     def rows(self, n: int) -> int:
         """The most rows that the budget allows out of ``n``."""
         return self.budget.limit(n)
-
-
-def _check_finite(rows: Rows) -> None:
-    for which, block in rows.blocks():
-        low, high = torch.aminmax(block)  # NaN if any feature is, which no comparison passes
-        if float(low) >= -MAX_FEATURE and float(high) <= MAX_FEATURE:
-            continue
-        broken = ~(torch.isfinite(block) & (block.abs() <= MAX_FEATURE)).all(1)
-        first = which.start + int(broken.nonzero()[0])
-        msg = (
-            f"A feature is NaN, infinite or absurdly large in {rows.where(first)} "
-            f"({int(broken.sum())} such rows nearby); leave these rows out."
-        )
-        raise ValueError(msg)
-
-
-def _nearest_pick(rows: Rows, picked: Tensor) -> Tensor:
-    owner = torch.empty(len(rows), dtype=torch.int32)
-    for which, block in rows.blocks():
-        owner[which] = nearest(block, picked.to(block.device))[1].to("cpu", torch.int32)
-    return owner
 
 
 def _everything(n: int, start: int | None) -> Picks:

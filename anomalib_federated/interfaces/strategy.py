@@ -16,7 +16,10 @@ from flwr.serverapp.strategy import Strategy
 
 from anomalib_federated import messages, registry
 from anomalib_federated.bank import BankError, MemoryBank
+from anomalib_federated.interfaces.federation_error import FederationError
 from anomalib_federated.interfaces.privacy import BankPrivacy
+from anomalib_federated.interfaces.screening import Refused, refused_altogether
+from anomalib_federated.interfaces.screening_chain import Chain, screen_banks
 from anomalib_federated.messages import MessageError, traffic
 from anomalib_federated.messages.agreement import Agreement
 from anomalib_federated.messages.bank_arrays import arrays_of, bank_of
@@ -26,9 +29,7 @@ from anomalib_federated.messages.traffic import TrafficBySite
 
 logger = logging.getLogger(__name__)
 
-
-class FederationError(RuntimeError):
-    """A federation cannot go on; the message says which site is at fault and why."""
+__all__ = ["BankStrategy", "FederationError"]
 
 
 class BankStrategy(Strategy):
@@ -46,6 +47,7 @@ class BankStrategy(Strategy):
         measured: What the sites measured of the global bank; ``None`` before they did.
         minimum_share: Of an equal part of the rows that are kept of a category, what every site that sent rows of it
             surely keeps, rounded down, or all that it sent; 0 promises nothing.
+        refused: What the screenings refused in the last merge.
         rounds: Exchanges of rows that a federation takes.
         traffic: Per site and category, the bytes of all rounds; see :mod:`anomalib_federated.messages.traffic`.
     """
@@ -58,11 +60,13 @@ class BankStrategy(Strategy):
     def __init__(self, *, seed: int = 0) -> None:
         self.seed = seed
         self.banks_received: dict[str, MemoryBank] = {}
+        self._screening: Chain = ()
         self._agreement: Agreement | None = None
         self.begin()
 
     def begin(self) -> None:
         """Forget the federation before; :meth:`configure_train` calls this in its first round."""
+        self.refused: tuple[Refused, ...] = ()
         self.measured: Measured | None = None
         self.traffic: TrafficBySite = {}
         self._asked: dict[int, Message] = {}  # per node id
@@ -70,6 +74,25 @@ class BankStrategy(Strategy):
         self._sites: dict[int, str] = {}  # per node id
         self._held: dict[str, set[str]] = {}  # categories per site
         self._rows: dict[str, int] = {}  # of the bank that is being measured, per category
+
+    @property
+    def screening(self) -> Chain:
+        """Screenings with their names, in the order in which :meth:`merge` asks them; none at first.
+
+        Raises:
+            FederationError: When set, if no banks of sites are merged here that could be screened.
+        """
+        return self._screening
+
+    @screening.setter
+    def screening(self, chain: Chain) -> None:
+        if chain and not (self.merges_banks and self.keeps_site_banks):
+            msg = (
+                f"The strategy {type(self).__name__} merges no whole banks of sites, so there is nothing to screen by "
+                f"{', '.join(name for name, _ in chain)}; take another strategy, or leave the screening out."
+            )
+            raise FederationError(msg)
+        self._screening = chain
 
     @abstractmethod
     def aggregate(self, banks: Sequence[MemoryBank]) -> MemoryBank:
@@ -86,11 +109,13 @@ class BankStrategy(Strategy):
         """
 
     def merge(self, banks: Iterable[MemoryBank]) -> MemoryBank:
-        """Aggregate banks that came in any order.
+        """Aggregate banks that came in any order, without the rows that the screenings refuse.
 
         Raises:
             BankError: If there is none, a bank is not of exactly one site, a site appears twice, or feature spaces
                 differ.
+            FederationError: If the screenings leave no row of a category.
+            PluginError: If a screening gives no valid answer.
         """
         ordered = sorted(banks, key=lambda bank: bank.sites)
         names = [name for bank in ordered for name in bank.sites]
@@ -99,14 +124,16 @@ class BankStrategy(Strategy):
             raise BankError(msg)
         for bank in ordered[1:]:
             ordered[0].check_same_space(bank)
-        return self.aggregate(ordered)
+        left, self.refused = screen_banks(ordered, self.screening)
+        return self.aggregate(left)
 
     def summary(self) -> None:
         """Log the strategy's name and settings."""
-        results = ("banks_received", "measured", "traffic")
+        results = ("banks_received", "measured", "refused", "traffic")
         settings = {
             name: value for name, value in vars(self).items() if not name.startswith("_") and name not in results
         }
+        settings["screening"] = [name for name, _ in self.screening]
         logger.info("Strategy %s with %s", type(self).__name__, settings)
 
     def configure_train(
@@ -146,11 +173,18 @@ class BankStrategy(Strategy):
         """Note what the sites are asked for, so that :meth:`receive` can hold them to it.
 
         Raises:
-            FederationError: If the privacy plugin agreed on does not send what this strategy needs.
+            FederationError: If the privacy plugin agreed on does not send what this strategy needs, or sites cannot
+                choose by the fairness rule agreed on, since their rows are asked for in several rounds.
             MessageError: If ``config`` holds no agreement.
             PluginError: If there is no such plugin.
         """
         self._agreement = Agreement.from_record(config, source="the server")
+        if self._agreement.fairness != "none" and self.rounds > 1:
+            msg = (
+                f"The strategy {type(self).__name__} asks for rows in several rounds, so sites cannot choose them by "
+                f"the fairness rule '{self._agreement.fairness}'; take a strategy of one round, or fairness none."
+            )
+            raise FederationError(msg)
         privacy = self._agreement.privacy
         sends_banks = issubclass(registry.load("privacy", privacy), BankPrivacy)
         if sends_banks != self.merges_banks:
@@ -228,7 +262,7 @@ class BankStrategy(Strategy):
             return None
         answers = {}
         for site, reply in self._by_site(replies):
-            rows = {name: self._rows[name] for name in self._held[site] & self._rows.keys()}
+            rows = {name: self._rows[name] for name in self._admitted(site) & self._rows.keys()}
             answers[site] = site_covering(reply, rows)
             self._count(site, reply, rows)
         self.measured = Measured.of(answers)
@@ -255,14 +289,19 @@ class BankStrategy(Strategy):
         return self._ask(kind, dict.fromkeys(nodes, content))
 
     def _to_holders(self, kind: str, bank: MemoryBank, config: ConfigRecord) -> list[Message]:
-        """To each node that answered before, those categories of a bank that its site sent rows of, if any."""
+        """To each node that answered before, those categories of a bank that its site put rows into, if any."""
         contents = {}
         records: dict[tuple[str, ...], dict[str, ConfigRecord]] = {}
         for node, site in sorted(self._sites.items()):
-            if own := tuple(sorted(self._held[site] & set(bank.categories))):
+            if own := tuple(sorted(self._admitted(site) & set(bank.categories))):
                 records[own] = records.get(own) or messages.bank_records(bank, own)
                 contents[node] = RecordDict({**records[own], messages.CONFIG: config})
         return self._ask(kind, contents)
+
+    def _admitted(self, site: str) -> set[str]:
+        """Categories of which a site sent rows that were not all refused."""
+        gone = refused_altogether(self.refused)
+        return {category for category in self._held[site] if (site, category) not in gone}
 
     def _to_nobody(self) -> list[Message]:
         """No message in this exchange."""

@@ -14,6 +14,7 @@ from anomalib_federated.bank import BankError, FeatureSpace, MemoryBank
 from anomalib_federated.bank.file import MAX_BYTES
 from anomalib_federated.bank.own_distance import check_plain
 from anomalib_federated.bank.quantised import as_quantised, quantised_bank
+from anomalib_federated.bank.row_groups import MAX_SITE_GROUPS
 from anomalib_federated.messages import MessageError, text
 from anomalib_federated.selection.budget import Budget, BudgetLike
 from anomalib_federated.untrusted import read_json, said, shown
@@ -43,6 +44,10 @@ class Agreement:
         seed: Decides every random choice at the sites.
         privacy: Name of the privacy plugin, by the same rule: what a site sends in place of its bank.
         privacy_args: Arguments of that plugin.
+        fairness: Name of the fairness plugin, by the same rule, by which a site chooses its rows among its own groups
+            of pictures, in place of the coreset; ``none`` leaves it to the coreset. What a site's groups are, it alone
+            decides.
+        fairness_args: Arguments of that plugin.
 
     Raises:
         ValueError: If a field has another type or value.
@@ -56,11 +61,15 @@ class Agreement:
     seed: int = 0
     privacy: str = "none"
     privacy_args: Mapping[str, Any] = field(default_factory=dict)
+    fairness: str = "none"
+    fairness_args: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         checks = {
             "coreset": (_is_plugin(self.coreset), "the name of an installed coreset plugin"),
             "privacy": (_is_plugin(self.privacy), "the name of an installed privacy plugin"),
+            "fairness": (_is_plugin(self.fairness), "the name of an installed fairness plugin"),
+            "fairness_args": (isinstance(self.fairness_args, Mapping), "a mapping of names to values"),
             "privacy_args": (isinstance(self.privacy_args, Mapping), "a mapping of names to values"),
             "coreset_args": (isinstance(self.coreset_args, Mapping), "a mapping of names to values"),
             "dtype": (isinstance(self.dtype, str) and self.dtype in DTYPES, f"one of {', '.join(DTYPES)}"),
@@ -75,6 +84,10 @@ class Agreement:
         except ValueError as error:
             msg = f"The federation's agreement is refused: {error}"
             raise ValueError(msg) from error
+        if self.fairness != "none" and (budget.radius is not None or self.privacy != "none"):
+            needs = "a number or a share of rows as budget" if budget.radius is not None else "the privacy plugin none"
+            msg = f"The federation's agreement is refused: the fairness rule '{self.fairness}' needs {needs}."
+            raise ValueError(msg)
         object.__setattr__(self, "budget", budget.plain())  # values that JSON knows, since the agreement travels
 
     @property
@@ -98,7 +111,7 @@ class Agreement:
             return MAX_BYTES
         dtype: torch.dtype = getattr(torch, self.dtype)
         scale = torch.float32.itemsize if dtype == torch.int8 else 0
-        provenance = 2 * torch.int32.itemsize + torch.float32.itemsize  # site, category and weight of a row
+        provenance = 3 * torch.int32.itemsize + torch.float32.itemsize  # site, category, group and weight of a row
         return min(MAX_BYTES, META_BYTES + self.max_rows * (self.space.dim * dtype.itemsize + scale + provenance))
 
     def rounded(self, bank: MemoryBank) -> MemoryBank:
@@ -117,9 +130,9 @@ class Agreement:
         """Refuse a site's bank that is not what was agreed.
 
         Raises:
-            BankError: If its feature space or type is another one, it measures distances in a way of its own, it holds
-                more rows of a category than agreed or another number than it says, or they stand for more patches than
-                it saw; the error names the site.
+            BankError: If its feature space or type is another one, it measures distances in a way of its own, it has
+                more groups than a site may, it holds more rows of a category than agreed or another number than it
+                says, or they stand for more patches than it saw; the error names the site.
         """
         sender = f"The bank of site '{', '.join(bank.sites)}'"
         if differing := bank.space.differences(self.space):
@@ -129,6 +142,9 @@ class Agreement:
             check_plain([bank], category)
         if self.privacy != "none" and set(bank.privacy) != set(bank.sites):
             msg = f"{sender} comes without a privacy report, but the privacy plugin '{self.privacy}' was agreed."
+            raise BankError(msg)
+        if len(bank.groups) > MAX_SITE_GROUPS:
+            msg = f"{sender} has {len(bank.groups)} groups; a site may have at most {MAX_SITE_GROUPS}."
             raise BankError(msg)
         exact = self.dtype != "int8" or as_quantised(bank.features) is not None
         if bank.features.dtype != self.features_dtype or not exact:
@@ -154,13 +170,19 @@ class Agreement:
     def to_json(self) -> str:
         """The agreement as text for a file, which :meth:`from_json` reads.
 
+        Without a fairness rule it says nothing of it, as before there were any: what was released under the same
+        agreement is known by its text.
+
         Example:
             >>> from anomalib_federated.testing import example_bank
             >>> agreement = Agreement(space=example_bank().space, budget=500)
             >>> Agreement.from_json(agreement.to_json(), source="example") == agreement
             True
         """
-        return json.dumps(asdict(self), sort_keys=True, allow_nan=False, indent=2) + "\n"
+        fields = asdict(self)
+        if self.fairness == "none":
+            del fields["fairness"], fields["fairness_args"]
+        return json.dumps(fields, sort_keys=True, allow_nan=False, indent=2) + "\n"
 
     @classmethod
     def from_json(cls, given: str, *, source: str) -> Agreement:

@@ -21,6 +21,7 @@ from anomalib_federated import registry
 from anomalib_federated.backbones import DEFAULT_BACKBONE, Backbone
 from anomalib_federated.bank import BankError, FeatureSpace, MemoryBank
 from anomalib_federated.bank.feature_space import Frame
+from anomalib_federated.data.dataset import InspectionDataset
 from anomalib_federated.interfaces.coreset import Coreset
 from anomalib_federated.memory import parse_bytes
 from anomalib_federated.metrics import AUSPRO
@@ -57,6 +58,7 @@ class FederatedPatchcore(MemoryBankMixin, AnomalibModule):
         score: Rule for the score of a picture: ``max``, ``smoothed_max``, ``top_fraction`` or ``reweighted``
             (not for rows that have places).
         num_neighbors: Neighbourhood size of ``reweighted``.
+        score_clip: The most that one patch's distance counts, in scores and maps; ``None`` takes it as it is.
         false_alarm_rate: Share of normal validation pictures that may score above the threshold.
         site: Name that rows selected here carry.
         seed: Decides every random choice of the coreset.
@@ -95,6 +97,7 @@ class FederatedPatchcore(MemoryBankMixin, AnomalibModule):
         layer_scales: Sequence[float] | None = None,
         score: ScoreRule = "smoothed_max",
         num_neighbors: int = 9,
+        score_clip: float | None = None,
         false_alarm_rate: float = 0.05,
         site: str = "local",
         seed: int = 0,
@@ -125,7 +128,7 @@ class FederatedPatchcore(MemoryBankMixin, AnomalibModule):
         self.coreset: Coreset = registry.build("coreset", coreset, budget=budget)
         self.coreset_name = registry.name_of(coreset, kind="coreset")
         self.coreset_args = {} if isinstance(coreset, str) else dict(coreset.get("init_args") or {})
-        self.scorer = PatchScorer(ImageScore(score, neighbors=num_neighbors))
+        self.scorer = PatchScorer(ImageScore(score, neighbors=num_neighbors, clip=score_clip))
         self.site = site
         self.seed = seed
         self._bank: MemoryBank | None = None
@@ -217,7 +220,7 @@ class FederatedPatchcore(MemoryBankMixin, AnomalibModule):
                 Path(self.store) if self.store else None,
                 memory=self.memory,
                 dtype=self.store_dtype,
-                reading=repr(getattr(getattr(loader, "dataset", None), "augmentations", None)),
+                reading=_reading(getattr(loader, "dataset", None)),
             )
         return self._patches
 
@@ -262,6 +265,27 @@ class FederatedPatchcore(MemoryBankMixin, AnomalibModule):
         # Pictures that do not say their category are of the only one in the bank; the post-processor reads it there.
         batch.category = getattr(batch, "category", None) or [self._only_category()] * len(batch.image)
         return batch.update(**self.predict_batch(batch.image, batch.category)._asdict())
+
+    def on_validation_epoch_end(self) -> None:
+        """Look at the thresholds that the post-processor has just set."""
+        self.check_clip()
+
+    def check_clip(self) -> None:
+        """Refuse a clip so low that no picture could ever score above a threshold.
+
+        Raises:
+            ValueError: If it is; the error names the category.
+        """
+        clip = self.scorer.image_score.clip
+        if clip is None or not isinstance(self.post_processor, NormalQuantilePostProcessor):
+            return
+        for category, threshold in self.post_processor.thresholds.items():
+            if threshold.image >= clip:
+                msg = (
+                    f"score_clip is {clip:g}, but the threshold from normal pictures of '{category}' is "
+                    f"{threshold.image:.4g}, so that nothing could be called anomalous; give a larger clip, or none."
+                )
+                raise ValueError(msg)
 
     def test_step(self, batch: Batch, *args: object, **kwargs: object) -> Batch:
         """Add raw scores and maps to the batch."""
@@ -349,3 +373,10 @@ class FederatedPatchcore(MemoryBankMixin, AnomalibModule):
                 AUSPRO(prefix="pixel_", strict=False),
             ]
         )
+
+
+def _reading(dataset: object) -> str:
+    """How a data set reads its pictures; one of anomalib's own says it by its augmentations alone."""
+    if isinstance(dataset, InspectionDataset):
+        return dataset.reading
+    return repr(getattr(dataset, "augmentations", None))

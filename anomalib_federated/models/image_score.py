@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Literal, get_args
 
@@ -27,12 +28,16 @@ class ImageScore(nn.Module):
             largest, weighted by how crowded its nearest bank row's neighbourhood is (Roth et al. 2022, equation 7),
             as anomalib does.
         neighbors: Size of that neighbourhood, for ``reweighted``.
+        clip: The most that one patch counts: larger distances are taken for this, in the score and in the map. So one
+            extreme patch cannot decide a score that several patches make (``smoothed_max``, ``top_fraction``);
+            ``None`` takes distances as they are.
 
     Raises:
-        ValueError: If there is no such rule, or no neighbour.
+        ValueError: If there is no such rule, no neighbour, the clip is no positive number, or there is one for
+            ``reweighted``, which would have to choose among many patches that are equally far away.
     """
 
-    def __init__(self, rule: ScoreRule, *, neighbors: int = 9) -> None:
+    def __init__(self, rule: ScoreRule, *, neighbors: int = 9, clip: float | None = None) -> None:
         super().__init__()
         if rule not in get_args(ScoreRule):
             msg = f"There is no image score rule '{rule}'; choose one of {', '.join(get_args(ScoreRule))}."
@@ -40,9 +45,31 @@ class ImageScore(nn.Module):
         if neighbors < 1:
             msg = f"The image score's number of neighbours is {neighbors}; give at least 1."
             raise ValueError(msg)
+        if clip is not None and (isinstance(clip, bool) or not 0 < clip < math.inf):
+            msg = f"score_clip is {clip!r}; give a patch distance above 0, or leave it out."
+            raise ValueError(msg)
+        if clip is not None and rule == "reweighted":
+            msg = "The rule reweighted looks for the one patch that is farthest away; leave score_clip out."
+            raise ValueError(msg)
         self.rule = rule
         self.neighbors = neighbors
+        self.clip = clip
         self.smooth = GaussianBlur2d(sigma=(SMOOTHING_SIGMA, SMOOTHING_SIGMA), channels=1, border_type="replicate")
+
+    @property
+    def words(self) -> str:
+        """All that decides a score besides features and rows.
+
+        Example:
+            >>> ImageScore("top_fraction", clip=2.5).words, ImageScore("reweighted").words
+            ('top_fraction, distances clipped at 2.5', 'reweighted among 9 neighbours')
+        """
+        among = f" among {self.neighbors} neighbours" if self.rule == "reweighted" else ""
+        return f"{self.rule}{among}" + ("" if self.clip is None else f", distances clipped at {self.clip:g}")
+
+    def clipped(self, distances: Tensor) -> Tensor:
+        """Distances of any shape, none beyond the clip."""
+        return distances if self.clip is None else distances.clamp_max(self.clip)
 
     def forward(
         self, distances: Tensor, owners: Tensor, embedding: Tensor, rows: Tensor, search: NearestRows
@@ -50,7 +77,8 @@ class ImageScore(nn.Module):
         """Score pictures.
 
         Args:
-            distances: Distance of each patch to its nearest bank row, shape ``(batch, 1, rows, columns)``.
+            distances: Distance of each patch to its nearest bank row, :meth:`clipped`, shape
+                ``(batch, 1, rows, columns)``.
             owners: Which bank row that is, shape ``(batch, rows * columns)``.
             embedding: The patches' features, shape ``(batch, rows * columns, d)``.
             rows: The bank's rows, shape ``(m, d)``, in the frame of ``embedding``.

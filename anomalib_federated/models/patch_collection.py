@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,10 +12,15 @@ import torch
 from torch import Tensor
 
 from anomalib_federated.bank import Contribution, FeatureSpace, MemoryBank
+from anomalib_federated.bank.row_groups import with_groups
 from anomalib_federated.bank.validation import check_name
+from anomalib_federated.data.grouping import Grouping, Picture
 from anomalib_federated.interfaces.coreset import Coreset, Selection
+from anomalib_federated.interfaces.fairness import Fairness
 from anomalib_federated.memory import MemoryLimit, MemoryLimitError, selection_bytes
+from anomalib_federated.models.fair_selection import select_fairly
 from anomalib_federated.models.patch_features import patch_rows
+from anomalib_federated.models.patch_groups import PatchGroups, find_groups
 from anomalib_federated.patch_store import Identity, PatchStore, StoredPicture, StoredRows
 
 logger = logging.getLogger(__name__)
@@ -48,6 +53,9 @@ class PatchCollection:
         dtype: Type in which features are stored: ``float16`` or ``float32``.
         reading: How pictures are read before the model sees them; features of pictures read otherwise are not found.
 
+    Attributes:
+        groups: Per category, the group of each of :meth:`rows`; empty unless :meth:`group_by` was called.
+
     Raises:
         ValueError: If the memory is not a size.
     """
@@ -69,6 +77,7 @@ class PatchCollection:
         self._folder = folder or Path(self._temporary.name if self._temporary else "")
         self._stores: dict[str, PatchStore] = {}
         self._pictures: dict[str, set[str]] = {}
+        self.groups: dict[str, PatchGroups] = {}
 
     def find(self, category: str, picture: str) -> bool:
         """Take in the stored features of a picture, if there are any and its file has not changed since.
@@ -145,23 +154,60 @@ class PatchCollection:
         left = self._check_memory(needed)
         return self._store(category).rows(self._pictures[category], resident_bytes=left)
 
+    def group_by(self, grouping: Grouping, pictures: Mapping[str, Picture]) -> None:
+        """Give every row of the banks made from now on the group of its picture, once all pictures are added.
+
+        Args:
+            grouping: Says which; it is fitted to the pictures of this collection first.
+            pictures: By their absolute paths.
+
+        Raises:
+            GroupingError: If the group of a picture cannot be told.
+        """
+        self.groups = find_groups(self, grouping, pictures)
+
+    def with_groups(self, bank: MemoryBank, rows: Tensor) -> MemoryBank:
+        """A bank of one category with the groups of its rows, if there are groups.
+
+        Args:
+            bank: The bank.
+            rows: Number of each of its rows among :meth:`rows`, int64.
+        """
+        return with_groups(bank, self.groups[bank.categories[0]].of_rows(rows)) if self.groups else bank
+
     def build_bank(
-        self, coreset: Coreset, *, method: str, site: str, seed: int, dtype: torch.dtype = torch.float32
+        self,
+        coreset: Coreset,
+        *,
+        method: str,
+        site: str,
+        seed: int,
+        dtype: torch.dtype = torch.float32,
+        fairness: Fairness | None = None,
     ) -> MemoryBank:
         """The bank of the rows that :meth:`select` chooses."""
-        return self.select(coreset, method=method, site=site, seed=seed, dtype=dtype).bank
+        return self.select(coreset, method=method, site=site, seed=seed, dtype=dtype, fairness=fairness).bank
 
     def select(
-        self, coreset: Coreset, *, method: str, site: str, seed: int, dtype: torch.dtype = torch.float32
+        self,
+        coreset: Coreset,
+        *,
+        method: str,
+        site: str,
+        seed: int,
+        dtype: torch.dtype = torch.float32,
+        fairness: Fairness | None = None,
     ) -> SelectedRows:
         """Select each category's rows.
 
         Args:
             coreset: Chooses the rows.
-            method: Name of the coreset, for the record.
+            method: Name of what chooses them, for the record.
             site: Name of the site, for the record.
             seed: Decides every random choice.
             dtype: float32 or float16.
+            fairness: Chooses the rows by the pictures' groups instead, as many as the coreset's budget says; pictures
+                without groups are all of one.
 
         Returns:
             The bank, with the covering radius that each selection measured, and the picture of each row.
@@ -174,7 +220,7 @@ class PatchCollection:
             msg = f"Site '{site}' has no training picture, so there is nothing to build a memory bank from."
             raise ValueError(msg)
         selected = [
-            self._select_category(category, coreset, method=method, site=site, seed=seed)
+            self._select_category(category, coreset, fairness, method=method, site=site, seed=seed)
             for category in self.categories
         ]
         return SelectedRows(
@@ -186,7 +232,7 @@ class PatchCollection:
         """Let go of the stores; a temporary folder is removed."""
         for store in self._stores.values():
             store.close()
-        self._stores, self._pictures = {}, {}
+        self._stores, self._pictures, self.groups = {}, {}, {}
         if self._temporary:
             self._temporary.cleanup()
 
@@ -207,9 +253,15 @@ class PatchCollection:
                 msg = f"{error} (The features extracted so far are kept in {self._folder}.)"
             raise MemoryLimitError(msg) from error
 
-    def _select_category(self, category: str, coreset: Coreset, *, method: str, site: str, seed: int) -> SelectedRows:
+    def _select_category(
+        self, category: str, coreset: Coreset, fairness: Fairness | None, *, method: str, site: str, seed: int
+    ) -> SelectedRows:
         rows = self.rows(category, picks=coreset.rows(self.patches(category)))
-        selection = coreset.select(rows, seed=seed)
+        if fairness is None:
+            selection = coreset.select(rows, seed=seed)
+        else:
+            groups = self.groups.get(category) or PatchGroups.all_one(len(rows))
+            selection = select_fairly(fairness, rows, groups, budget=coreset.budget, seed=seed)
         self._log(site, category, rows, selection, method=method)
         bank = MemoryBank(
             features=rows.take(selection.indices),
@@ -236,7 +288,8 @@ class PatchCollection:
             coresets={category: method},
             covering_radius={category: selection.radius},
         )
-        return SelectedRows(bank=bank, pictures=tuple(rows.pictures_of(selection.indices)))
+        pictures = tuple(rows.pictures_of(selection.indices))
+        return SelectedRows(bank=self.with_groups(bank, selection.indices), pictures=pictures)
 
     def _log(self, site: str, category: str, rows: StoredRows, selection: Selection, *, method: str) -> None:
         logger.info(

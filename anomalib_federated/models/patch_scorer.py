@@ -49,7 +49,7 @@ class PatchScorer(nn.Module):
 
         Returns:
             Image scores of shape ``(batch,)`` and anomaly maps of shape ``(batch, 1, height, width)``, both in units
-            of feature distance (after the projection, if the rows have one).
+            of feature distance (after the projection, if the rows have one), and none beyond the clip.
 
         Raises:
             ValueError: If the rows have places and the rule is ``reweighted``: the rows around one of them, by which it
@@ -59,7 +59,7 @@ class PatchScorer(nn.Module):
             self._check_rule()
         batch, _, height, width = embedding.shape
         distances, owners, queries = self.nearest(embedding, bank)
-        grid = distances.reshape(batch, 1, height, width)
+        grid = self.image_score.clipped(distances.reshape(batch, 1, height, width))
         scores = self.image_score(
             grid,
             owners.reshape(batch, -1),

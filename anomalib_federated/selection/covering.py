@@ -30,6 +30,27 @@ class Covering:
     weights: Tensor
 
 
+def measure_picks(rows: Rows, indices: Tensor, *, owner: Tensor | None = None) -> Covering:
+    """Measure how well some of the rows stand for all of them; each pick stands for itself, even beside its equals.
+
+    Args:
+        rows: All rows, shape ``(n, d)``.
+        indices: Distinct row numbers of shape ``(k,)``, int64.
+        owner: For each row the position in ``indices`` of its nearest pick, shape ``(n,)``, an integer type; written
+            to. ``None`` searches them, in one pass more.
+
+    Example:
+        >>> import torch
+        >>> from anomalib_federated.selection.rows import TensorRows
+        >>> measure_picks(TensorRows(torch.tensor([[0.0], [0.0], [3.0]])), torch.tensor([0, 1])).weights
+        tensor([2., 1.])
+    """
+    picked = rows.take(indices)
+    owner = _nearest_pick(rows, picked) if owner is None else owner
+    owner[indices] = torch.arange(len(indices), dtype=owner.dtype)
+    return measure_covering(rows, picked, owner=owner)
+
+
 def measure_covering(rows: Rows, picked: Tensor, *, owner: Tensor | None = None) -> Covering:
     """Measure in one pass how well ``picked`` stands for ``rows``.
 
@@ -56,3 +77,10 @@ def measure_covering(rows: Rows, picked: Tensor, *, owner: Tensor | None = None)
         total += float(distances.sum(dtype=torch.float64))
         weights += torch.bincount(mine, minlength=len(picked)).cpu()
     return Covering(radius=radius, mean_distance=total / len(rows), weights=weights.float())
+
+
+def _nearest_pick(rows: Rows, picked: Tensor) -> Tensor:
+    owner = torch.empty(len(rows), dtype=torch.int32)
+    for which, block in rows.blocks():
+        owner[which] = nearest(block, picked.to(block.device))[1].to("cpu", torch.int32)
+    return owner

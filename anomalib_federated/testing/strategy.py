@@ -12,10 +12,12 @@ from itertools import permutations
 import torch
 
 from anomalib_federated.bank import BankError, MemoryBank
+from anomalib_federated.bank.row_groups import group_of_rows, with_groups
 from anomalib_federated.interfaces.strategy import BankStrategy, FederationError
 from anomalib_federated.testing.banks import example_bank
 from anomalib_federated.testing.construction import can_be_made_without_arguments
 from anomalib_federated.testing.randomness import under_two_random_states
+from anomalib_federated.testing.screening import RefusesHalf
 
 Plugin = type[BankStrategy]
 
@@ -53,14 +55,14 @@ def the_feature_space_is_kept(plugin: Plugin) -> None:
 
 
 def rows_are_rows_that_a_site_sent(plugin: Plugin) -> None:
-    """Every row came in, at most once each, and is still known to be of its site and category; in both precisions."""
+    """Every row came in, at most once each, and is still of its site, category and group; in both precisions."""
     for dtype in (torch.float32, torch.float16):
         banks = [bank.to(dtype) for bank in _banks()]
         sent = {row for bank in banks for row in _rows(bank)}
         merged = _rows(plugin().merge(banks))
-        for features, site, category in merged:
-            assert (features, site, category) in sent, (
-                f"a row said to be of site '{site}', category '{category}' is none that this site sent"
+        for features, site, category, group in merged:
+            assert (features, site, category, group) in sent, (
+                f"a row said to be of site '{site}', category '{category}', group '{group}' is none that this site sent"
             )
         assert len(set(merged)) == len(merged), "no row may be in the result twice"
 
@@ -119,7 +121,7 @@ def declared_minimum_shares_are_kept(plugin: Plugin) -> None:
     strategy, banks = plugin(), _banks()
     merged = strategy.merge(banks)
     for category in merged.categories:
-        rows = Counter(site for _, site, of in _rows(merged) if of == category)
+        rows = Counter(site for _, site, of, _ in _rows(merged) if of == category)
         sent = {bank.sites[0]: len(bank.for_category(category)) for bank in banks if category in bank.categories}
         part = rows.total() // len(sent)
         for site, most in sent.items():
@@ -163,6 +165,44 @@ def the_global_random_state_plays_no_part(plugin: Plugin) -> None:
     assert first == second, "another global random state must give the same bank"
 
 
+def what_screenings_refuse_leaves_no_trace(plugin: Plugin) -> None:
+    """Rows that a screening refuses might as well never have been sent; what was refused is told."""
+    if not plugin.keeps_site_banks:
+        return
+    strategy, banks = plugin(), _banks()
+    strategy.screening = (("half", RefusesHalf()),)
+    found = strategy.merge(banks)
+    # Nuts of plant-b and plant-c, and screws of plant-b, are refused by half; those of plant-a altogether.
+    left = [_without_half(bank) for bank in banks[1:]]
+    expected = plugin().merge(left)
+    assert found.to_bytes() == expected.to_bytes(), (
+        "with a screening, merge must give the bank that it gives without one of the rows that are left; it must call "
+        "BankStrategy.merge, which asks the screenings"
+    )
+    told = [(each.site, each.category, each.rows) for each in strategy.refused]
+    assert told == [("plant-b", "nut", 2), ("plant-c", "nut", 3), ("plant-a", "screw", 12), ("plant-b", "screw", 4)], (
+        f"the attribute refused must tell of each site and category how many rows were refused, got {told}"
+    )
+    strategy.screening = ()
+    assert strategy.merge(banks).to_bytes() == plugin().merge(banks).to_bytes(), "screenings must be settable anew"
+    assert strategy.refused == (), "the attribute refused must tell of the last merge alone"
+
+
+def a_screening_that_cannot_run_is_refused(plugin: Plugin) -> None:
+    """A strategy that merges no whole banks of sites takes no screening: ``FederationError`` when it is set."""
+    if plugin.merges_banks and plugin.keeps_site_banks:
+        return
+    try:
+        plugin().screening = (("half", RefusesHalf()),)
+    except FederationError:
+        return
+    msg = (
+        "a strategy whose merges_banks or keeps_site_banks is false must refuse a screening when it is set; leave the "
+        "attribute screening to BankStrategy"
+    )
+    raise AssertionError(msg)
+
+
 def banks_are_refused_if_they_are_not_merged(plugin: Plugin) -> None:
     """A strategy of which ``merges_banks`` is false says so: ``FederationError``."""
     if not plugin.merges_banks:
@@ -188,6 +228,7 @@ def _of_banks(check: Callable[[Plugin], None]) -> Callable[[Plugin], None]:
 CHECKS = (
     can_be_made_without_arguments,
     banks_are_refused_if_they_are_not_merged,
+    a_screening_that_cannot_run_is_refused,
     *map(
         _of_banks,
         (
@@ -207,32 +248,39 @@ CHECKS = (
             a_site_that_comes_twice_is_refused,
             differing_feature_spaces_are_refused,
             the_global_random_state_plays_no_part,
+            what_screenings_refuse_leaves_no_trace,
         ),
     ),
 )
 
 
+def _without_half(bank: MemoryBank) -> MemoryBank:
+    """The first, third ... row of each category."""
+    parts = [bank.for_category(category) for category in bank.categories]
+    return MemoryBank.merge(part.select(torch.arange(0, len(part), 2)) for part in parts)
+
+
 def _banks() -> list[MemoryBank]:
-    """Three sites, of which none holds what another holds: screws only, screws and nuts, nuts only."""
+    """Three sites, of which none holds what another holds: screws only, screws and nuts, nuts only; some in groups."""
     both = [
-        example_bank(rows=9, site="plant-b", seed=2, offset=1.0),
+        with_groups(example_bank(rows=9, site="plant-b", seed=2, offset=1.0), ["dark"] * 4 + ["light"] * 5),
         example_bank(rows=4, site="plant-b", category="nut", seed=3),
     ]
     return [
-        example_bank(rows=12, site="plant-a", seed=1),
+        with_groups(example_bank(rows=12, site="plant-a", seed=1), ["light", "dark", "dim"] * 4),
         MemoryBank.merge(both),
         example_bank(rows=7, site="plant-c", category="nut", seed=4, offset=-2.0),
     ]
 
 
-def _rows(bank: MemoryBank) -> list[tuple[bytes, str, str]]:
-    """Per row its features, site and category."""
+def _rows(bank: MemoryBank) -> list[tuple[bytes, str, str, str]]:
+    """Per row its features, site, category and group."""
     return [
-        (row.float().numpy().tobytes(), bank.sites[site], bank.categories[category])
-        for row, site, category in zip(
-            bank.features, bank.row_site.tolist(), bank.row_category.tolist(), strict=True
+        (row.float().numpy().tobytes(), bank.sites[site], bank.categories[category], group)
+        for row, site, category, group in zip(
+            bank.features, bank.row_site.tolist(), bank.row_category.tolist(), group_of_rows(bank), strict=True
         )
-    ]  # fmt: skip
+    ]
 
 
 def _check_refused(plugin: Plugin, banks: Sequence[MemoryBank], what: str) -> None:

@@ -15,8 +15,8 @@ from safetensors.torch import load, save
 from anomalib_federated import messages
 from anomalib_federated.bank import BankError, MemoryBank
 from anomalib_federated.bank.quantised import ROUNDING, SMALLEST, as_quantised, quantise, quantised_bank, restore
-from anomalib_federated.bank.validation import MAX_FEATURE
 from anomalib_federated.messages.agreement import META_BYTES, Agreement
+from anomalib_federated.selection.finite import MAX_FEATURE
 from anomalib_federated.testing import example_bank
 from anomalib_federated_plugins.strategy.concatenate import Concatenate
 from anomalib_federated_plugins.strategy.federated_coreset import FederatedCoreset

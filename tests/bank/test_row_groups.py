@@ -77,6 +77,7 @@ def test_a_category_union_keeps_the_groups_of_its_rows(banks, data):
     indices = torch.tensor(data.draw(st.lists(st.integers(0, len(union) - 1), min_size=1, unique=True)))
     kept = union.keep(indices, weights=whole.weights[indices], coreset=union.coreset)
     assert kept.digest == whole.select(indices).digest
+    assert (union.groups, union.groups == ()) == (whole.groups, union.row_group is None)
     assert group_of_rows(kept) == [group_of_rows(whole)[number] for number in indices.tolist()]
 
 

@@ -44,7 +44,12 @@ def test_plugins_lists_them_with_their_distribution(
     assert "anomalib-federated 0.1.0" in text
 
 
-OF_CONFIGURATIONS = {"federated": "federate", "privacy": "federate", "experiment": "experiment"}
+OF_CONFIGURATIONS = {
+    "federated": "federate",
+    "privacy": "federate",
+    "experiment": "experiment",
+    "robustness": "attack",
+}
 """Folder of configurations to the command of our own that they are for; the others are anomalib's."""
 
 

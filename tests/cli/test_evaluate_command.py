@@ -13,7 +13,9 @@ from PIL import Image
 from anomalib_federated.bank import MemoryBank
 from anomalib_federated.cli.main import main
 from anomalib_federated.data import AutoVI
+from anomalib_federated.evaluation.corrupted import FILE, read_corrupted
 from anomalib_federated.evaluation.experiments.training import train_centralised
+from anomalib_federated.evaluation.figures import HEADLINES
 from anomalib_federated.evaluation.gallery.gallery import GALLERY, read_gallery
 from anomalib_federated.evaluation.maps.files import write_npy
 from anomalib_federated.evaluation.results import read_result, read_results, result_folder
@@ -150,4 +152,46 @@ def test_what_is_not_there_is_named(
         assert "none" in capsys.readouterr().err
     assert main([*common, f"--bank={bank}", "--data.validation_share=0", "--write_maps=npy"]) == 1
     assert "no normal validation images" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_detector_is_measured_on_corrupted_pictures_too(
+    demo_root: Path, bank: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "100")
+    common = ["evaluate", f"--data.root={demo_root}", "--data.categories=[tank_screw]", f"--bank={bank}"]
+    arguments = ["--method=mine", f"--output={tmp_path}", "--resamples=20", "--seed=3"]
+    corruption = "--corruption=[high, {blur: 0, probability: 1}, {noise: 0.2}]"
+    assert main([*common, *arguments, corruption]) == 0
+    folder = result_folder(tmp_path, "mine", "tank_screw")
+    clean, (high, nothing, noise) = read_result(folder / "metrics.json"), read_corrupted(folder / FILE).levels
+    assert (high.name, nothing.name, noise.name) == ("high", "nothing", "noise 0.2, probability 1")
+    assert high.corruption["seed"] == 3
+    # What does nothing changes nothing: figures, intervals, and what the clean threshold does.
+    assert {name: clean.figures.headline(name) for name in HEADLINES}.items() <= nothing.figures.items()
+    assert nothing.intervals == clean.figures.intervals
+    assert nothing.figures["tpr@clean0.95"] == nothing.figures["tpr@tnr0.95"]
+    # Noise makes every picture look odd: calibrated on clean ones, hardly any passes.
+    assert noise.figures["auc_spro@0.05"] < clean.figures.headline("auc_spro@0.05")
+    assert noise.figures["tnr@clean0.95"] == 0
+    text = capsys.readouterr().out
+    assert f"{noise.figures['auc_spro@0.05']:.3f}" in text
+    assert "TNR at the" in text
+    # The same as a data set that is corrupted as a whole.
+    assert main([*common, "--method=noisy", *arguments[1:], "--data.test_corruption.noise=0.2"]) == 0
+    noisy = read_result(result_folder(tmp_path, "noisy", "tank_screw") / "metrics.json").figures
+    assert {name: noisy.headline(name) for name in HEADLINES}.items() <= noise.figures.items()
+
+
+def test_corruptions_that_say_nothing_are_refused(
+    demo_root: Path, bank: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    common = ["evaluate", f"--data.root={demo_root}", "--method=m", f"--output={tmp_path / 'out'}"]
+    assert main([*common, f"--bank={bank}", "--corruption=strong"]) == 1
+    assert "no corruption named 'strong'; name low, medium or high" in capsys.readouterr().err
+    assert main([*common, f"--bank={bank}", "--corruption=low", "--data.test_corruption=medium"]) == 1
+    assert "test_corruption (medium) leaves no clean pictures" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main([*common, "--maps=somewhere", "--corruption=low"])
+    assert "with --maps they are scored" in " ".join(capsys.readouterr().err.split())
     assert not (tmp_path / "out").exists()

@@ -13,6 +13,8 @@ import yaml
 
 from anomalib_federated.bank import MemoryBank
 from anomalib_federated.cli.main import main
+from anomalib_federated.data.corruption import Corruption
+from anomalib_federated.evaluation.corrupted import read_all_corrupted
 from anomalib_federated.evaluation.experiments.methods import ExperimentError, Method
 from anomalib_federated.evaluation.results import Result, read_results
 
@@ -156,6 +158,7 @@ def test_a_cell_of_other_settings_is_refused(
         ({"a": {"partitoner": "iid"}}, "has no setting 'partitoner'"),
         ({"a": {"strategy": "concatenate"}}, "has no partitioner"),
         ({"a": {"model": {"buget": 3}}}, "changes the model's 'buget'"),
+        ({"a": {"train_corruption": "odd"}}, "no corruption named 'odd'"),
         ({}, "has no cell"),
     ],
 )
@@ -180,3 +183,31 @@ def test_a_method_may_change_the_model(demo_root: Path, tmp_path: Path) -> None:
 def test_a_method_of_python_is_checked_like_one_of_a_file() -> None:
     with pytest.raises(ExperimentError, match="has no setting 'sites'"):
         Method.of("iid", {"sites": 3})
+
+
+def test_methods_are_trained_and_measured_on_corrupted_pictures(
+    finished: Path, demo_root: Path, tmp_path: Path
+) -> None:
+    noisy, sites = {"preset": "high", "probability": 1}, {"class_path": "iid", "init_args": {"sites": 2}}
+    methods = {"pooled": {"train_corruption": noisy}, "sites": {"partitioner": sites, "train_corruption": noisy}}
+    config = configuration(demo_root, tmp_path, methods=methods, seeds=[0], corruption=[noisy])
+    assert run(config, tmp_path / "out") == 0
+    results = {result.method: result for result in read_results(tmp_path / "out")}
+    for folder, clean in (("pooled", "centralised"), ("sites", "iid")):
+        own, other = (
+            MemoryBank.load(where / "tank_screw" / "bank.safetensors")
+            for where in (tmp_path / "out" / "seed_0" / folder, finished / "seed_0" / clean)
+        )
+        assert own.digest != other.digest
+    assert results["pooled"].settings["method"] == {"model": {}, "train_corruption": noisy}
+    assert results["sites"].settings["method"]["train_corruption"] == noisy
+    assert results["pooled"].settings["corruption"] == [noisy]
+    corrupted = read_all_corrupted(tmp_path / "out")
+    assert [(each.method, each.levels[0].name) for each in corrupted] == [
+        (name, Corruption.of(noisy).words) for name in methods
+    ]
+    assert all(each.levels[0].figures["image_auroc"] is not None for each in corrupted)
+    before = written(tmp_path / "out")
+    assert run(config, tmp_path / "out") == 0
+    assert written(tmp_path / "out") == before
+    assert run(configuration(demo_root, tmp_path, methods=methods, seeds=[0]), tmp_path / "out") == 1

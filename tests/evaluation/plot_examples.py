@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -10,6 +11,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
+from anomalib_federated.evaluation.comparison.beside import AttackSuccess, Beside
+from anomalib_federated.evaluation.comparison.trade_off import trade_off as gathered
 from anomalib_federated.evaluation.figures import (
     Classification,
     Counts,
@@ -29,12 +32,15 @@ from anomalib_federated.evaluation.plots import (
     group_dots,
     grouped_bars,
     heat_map,
+    price_panels,
     score_histograms,
     site_category_distribution,
     site_contributions,
     trade_off,
 )
 from anomalib_federated.evaluation.results import BankFacts, Result, SiteShare
+from anomalib_federated.testing.privacy import example_report
+from tests.evaluation.trade_off_examples import fairness_of
 
 METHODS = ("centralised", "federated", "federated_iid")
 LONG_METHODS = (
@@ -111,10 +117,10 @@ def make_result(method: str, category: str, seed: int, *, level: float = 0.6, ba
             bytes=1500 * 608,
             covering_radius=1.25,
             sites=() if pooled else tuple(sites),
+            privacy=() if pooled else (json.loads(example_report(epsilon=float(len(method) % 7 + 1)).to_json()),),
         )
         if bank
         else None,
-        settings={} if pooled else {"epsilon": float(len(method) % 7 + 1)},
     )
 
 
@@ -162,6 +168,19 @@ def make_group_values(methods: Sequence[str], groups: Sequence[str]) -> list[Gro
     return [replace(values[0], value=None, interval=None), *values[1:]] if len(values) > 2 else values
 
 
+def beside_of(methods: Sequence[str], categories: Sequence[str]) -> Beside:
+    """A worst group and an attack on each method, but the last."""
+    places = list(itertools.product(methods[:-1] or methods, categories))
+    return Beside(
+        groups=tuple(
+            fairness_of(m, c, {"a": 0.9, "b": 0.1 * (1 + number % 7)}) for number, (m, c) in enumerate(places)
+        ),
+        attacks=tuple(
+            AttackSuccess(method=m, category=c, attack="flooding", success=0.1 * (len(m) % 9)) for m, c in places
+        ),
+    )
+
+
 def all_plots(methods: Sequence[str], categories: Sequence[str], seeds: int) -> dict[str, Callable[[], Figure]]:
     results = make_results(methods, categories, seeds)
     counts = {f"site_{i}": {c: (7 * i + 13 * k) % 120 for k, c in enumerate(categories)} for i in range(len(methods))}
@@ -175,6 +194,7 @@ def all_plots(methods: Sequence[str], categories: Sequence[str], seeds: int) -> 
         "distribution": lambda: site_category_distribution(counts),
         "contributions": lambda: site_contributions(make_results(("federated",), categories, seeds), "federated"),
         "trade_off": lambda: trade_off(results, "auc_spro@0.05", against=priced),
+        "prices": lambda: price_panels(gathered(results, beside_of(methods, categories))),
         "gap": lambda: gap(
             make_gaps(methods, categories), words="AUC-sPRO@0.05", intervals="Lines are 95 % intervals."
         ),

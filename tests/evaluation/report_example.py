@@ -22,11 +22,22 @@ from anomalib_federated.evaluation.measuring.measure import measure_set
 from anomalib_federated.evaluation.measuring.scored_image import ScoredImage, name_of
 from anomalib_federated.evaluation.measuring.scored_set import collect
 from anomalib_federated.evaluation.results import BankFacts, Result, SiteShare, result_folder, write_result
+from anomalib_federated.interfaces.screening import Refused
 from anomalib_federated.metrics import DefectsConfig
 from anomalib_federated.testing.privacy import example_report
 
 STRENGTH = {"centralised": 1.5, "federated": 1.3, "federated_iid": 1.4}
 SITES = ("plant_north", "plant_south", "plant_west")
+REFUSED = (
+    Refused(
+        screening="finite_and_norm", site="plant_south", category="tank_screw", rows=12, of=1165,
+        reason="12 rows repeat an earlier row of the site",
+    ),
+    Refused(
+        screening="site_zscore", site="plant_east", category="tank_screw", rows=1200, of=1200,
+        reason="largest norm 156, 1.63 in the middle: 45.6 robust standard deviations, more than 3.5",
+    ),
+)  # fmt: skip
 
 
 def make_example(
@@ -130,6 +141,9 @@ def _result(method: str, category: str, seed: int, figures: Figures) -> Result:
         for site, n, rows in zip(SITES, (60, 25, 15), (220, 115, 91) if pooled else (340, 165, 115), strict=True)
     ]
     rows = sum(share.rows for share in shares)
+    refused = REFUSED if method == "federated" and category == "tank_screw" else ()
+    if refused:
+        shares.append(SiteShare(site="plant_east", images=0, patches=0, rows=0, bytes_up=768_000, bytes_down=0))
     return Result(
         method=method,
         category=category,
@@ -141,6 +155,7 @@ def _result(method: str, category: str, seed: int, figures: Figures) -> Result:
             covering_radius=0.41,
             sites=tuple(shares),
             privacy=() if pooled else (json.loads(example_report(epsilon=2.0).to_json()),),
+            refused=refused,
         ),
         settings={
             "backbone": "tf_efficientnet_lite0",

@@ -153,6 +153,7 @@ def test_the_sections_come_in_order(html: str) -> None:
         "Results",
         "Statistics in words",
         "Charts",
+        "Accuracy and its price",
         "By kind of defect",
         "Operating points",
         "Fairness",

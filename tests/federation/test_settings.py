@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from anomalib_federated.data.grouping import Picture
 from anomalib_federated.federation.settings import FederationSettings, Quotas, SettingsError, SiteSettings
 
 CONFIGS = Path(__file__).parents[2] / "configs" / "deployment"
@@ -41,6 +42,19 @@ def test_the_federation_file_that_is_shipped():
     assert settings.plan().renew == ()
 
 
+def test_a_site_says_how_its_pictures_are_grouped(tmp_path):
+    grouping = SiteSettings.read(changed("site.yaml", tmp_path, groups={"pattern": r"^(?P<group>exp\d)_"})).grouping()
+    assert grouping.names([Picture("tile/train/good/exp3_1.png", "tile")]) == ["exp3"]
+    assert SiteSettings.read(CONFIGS / "site.yaml").grouping() is None
+
+
+def test_a_federation_agrees_on_a_fairness_rule(tmp_path):
+    fairness = {"class_path": "fair_k_center", "init_args": {"minimum": 3}}
+    agreed = FederationSettings.read(changed("federation.yaml", tmp_path, fairness=fairness)).agreement()
+    assert (agreed.fairness, agreed.fairness_args) == ("fair_k_center", {"minimum": 3})
+    assert FederationSettings.read(CONFIGS / "federation.yaml").agreement().fairness == "none"
+
+
 def test_sites_whose_bank_is_to_be_renewed(tmp_path):
     settings = FederationSettings.read(changed("federation.yaml", tmp_path, renew=["plant-c"]))
     assert settings.plan().renew == ("plant-c",)
@@ -58,6 +72,13 @@ def test_sites_whose_bank_is_to_be_renewed(tmp_path):
         ({"quotas__max_bytes": "many"}, "max_bytes"),
         ({"data__init_args__rot": "/srv"}, "rot"),
         ({"memory": [4]}, "memory"),
+        ({"groups": {"pattern": "^(exp)_"}}, r"put \(\?P<group>"),
+        ({"groups": {"by": "line"}}, "are not understood"),
+        ({"groups": "category"}, "groups"),
+        (
+            {"groups": {"by": "category"}, "privacy": {"folder": "/srv/p", "epsilon": 1.0}},
+            "leave either groups or privacy",
+        ),
     ],
 )
 def test_a_mistake_in_site_yaml_is_named(values, named, tmp_path):
@@ -81,6 +102,8 @@ def test_a_mistake_in_site_yaml_is_named(values, named, tmp_path):
         ({"strategy": "best"}, "best"),
         ({"strategy__init_args__rows": 4}, "rows"),
         ({"site_coreset": "no_coreset"}, "no_coreset"),
+        ({"fairness": "fairest"}, "fairest"),
+        ({"fairness": "equal", "privacy": "row_noise"}, "needs the privacy plugin none"),
         ({"model__init_args__budgets": 4}, "budgets"),
     ],
 )

@@ -18,6 +18,7 @@ def score(
     grid: np.ndarray,
     *,
     neighbors: int = 9,
+    clip: float | None = None,
     bank: np.ndarray | None = None,
     patches: np.ndarray | None = None,
 ) -> np.ndarray:
@@ -32,7 +33,8 @@ def score(
         return squared.sqrt(), indices
 
     distances = torch.from_numpy(grid).reshape(batch, 1, height, width)
-    result = ImageScore(rule, neighbors=neighbors).to(distances.dtype)(distances, owners, embedding, rows, search)
+    image_score = ImageScore(rule, neighbors=neighbors, clip=clip).to(distances.dtype)
+    result = image_score(image_score.clipped(distances), owners, embedding, rows, search)
     assert result.shape == (batch,)
     return result.numpy()
 
@@ -121,3 +123,27 @@ def test_reweighted_without_a_neighbourhood_is_the_largest(neighbors: int, rows:
 def test_no_neighbour_is_refused() -> None:
     with pytest.raises(ValueError, match="neighbours is 0"):
         ImageScore("reweighted", neighbors=0)
+
+
+@pytest.mark.parametrize("rule", ["max", "smoothed_max", "top_fraction"])
+def test_a_clip_bounds_what_one_extreme_patch_does(rule: str) -> None:
+    grid = grid_of(20, 20, batch=1)  # the mean of the largest 1 % is that of four
+    extreme = grid.copy()
+    extreme[0, 5, 7] = 1e6
+    clipped = {name: score(rule, given, clip=2.0)[0] for name, given in (("plain", grid), ("extreme", extreme))}
+    np.testing.assert_allclose(clipped["plain"], score(rule, grid)[0], rtol=1e-9)  # nothing lies beyond the clip
+    np.testing.assert_allclose(clipped["extreme"], score(rule, np.minimum(extreme, 2.0))[0], rtol=1e-9)
+    share = {"max": 1.0, "smoothed_max": 0.16, "top_fraction": 0.25}[rule]  # 1 / (2 pi sigma^2) of a Gaussian
+    assert clipped["extreme"] - clipped["plain"] <= share * 2.0
+    assert score(rule, extreme)[0] > 1e5
+
+
+@pytest.mark.parametrize("clip", [0, -1.0, float("nan"), float("inf"), True])
+def test_an_impossible_clip_is_refused(clip: float) -> None:
+    with pytest.raises(ValueError, match=r"score_clip is .*give a patch distance above 0"):
+        ImageScore("max", clip=clip)
+
+
+def test_a_clip_of_the_one_farthest_patch_is_refused() -> None:
+    with pytest.raises(ValueError, match="reweighted looks for the one patch"):
+        ImageScore("reweighted", clip=1.0)

@@ -5,6 +5,7 @@ import pytest
 from anomalib_federated import registry
 from anomalib_federated.testing import check_plugin, checks
 from anomalib_federated_plugins.strategy.diversity_preserving import DiversityPreserving
+from anomalib_federated_plugins.strategy.fair_coreset import FairCoreset
 from anomalib_federated_plugins.strategy.federated_coreset import FederatedCoreset
 from anomalib_federated_plugins.strategy.refinement import Refinement
 from anomalib_federated_plugins.strategy.weighted import Weighted
@@ -60,6 +61,27 @@ class SmallRefinement(Refinement):
         super().__init__(budget=5, first=0.3)
 
 
+class SmallFairCoreset(FairCoreset):
+    """Sites as groups."""
+
+    def __init__(self):
+        super().__init__(budget=5, seed=2)
+
+
+class FairToCategories(FairCoreset):
+    """One budget for all, of a share of the rows."""
+
+    def __init__(self):
+        super().__init__(budget=0.4, fairness="min_max", group_by="category")
+
+
+class UnfairToCategories(FairCoreset):
+    """A rule that promises a category nothing."""
+
+    def __init__(self):
+        super().__init__(budget=3, fairness="none", group_by="category")
+
+
 @pytest.mark.parametrize(("kind", "name", "check"), CASES)
 def test_registered(kind, name, check):
     check(registry.load(kind, name))
@@ -72,6 +94,9 @@ SMALL = [
     SmallDiversityPreserving,
     RandomDiversityPreserving,
     SmallRefinement,
+    SmallFairCoreset,
+    FairToCategories,
+    UnfairToCategories,
 ]
 
 

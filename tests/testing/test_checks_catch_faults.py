@@ -19,7 +19,7 @@ from anomalib_federated_plugins.strategy.concatenate import Concatenate
 
 FAULTS = []
 
-ROW_FIELDS = ("features", "row_category", "row_site", "weights")
+ROW_FIELDS = ("features", "row_category", "row_site", "row_group", "weights")
 
 
 def fault(kind, check):
@@ -330,10 +330,16 @@ class ForgetsTheSites(Concatenate):
 
 
 @fault("strategy", "rows_are_rows_that_a_site_sent")
+class ForgetsTheGroups(Concatenate):
+    aggregate = with_merged(lambda merged: replace(merged, row_group=None, groups=()))
+
+
+@fault("strategy", "rows_are_rows_that_a_site_sent")
 class Repeats(Concatenate):
     def aggregate(self, banks):
         merged = MemoryBank.merge(banks)
-        twice = {name: torch.cat([getattr(merged, name), getattr(merged, name)[:1]]) for name in ROW_FIELDS}
+        fields = {name: getattr(merged, name) for name in ROW_FIELDS}
+        twice = {name: torch.cat([each, each[:1]]) for name, each in fields.items() if each is not None}
         contributions = tuple(replace(item, rows=item.patches) for item in merged.contributions)
         return replace(merged, **twice, contributions=contributions)
 
@@ -358,6 +364,37 @@ class StumblesOverEqualRows(Concatenate):
 @fault("strategy", "banks_are_refused_if_they_are_not_merged")
 class MergesInSilence(Concatenate):
     merges_banks = False
+
+
+@fault("strategy", "a_screening_that_cannot_run_is_refused")
+class TakesAScreeningForNothing(Concatenate):
+    keeps_site_banks = False
+    screening = ()
+
+
+@fault("strategy", "what_screenings_refuse_leaves_no_trace")
+class AsksNoScreening(Concatenate):
+    def merge(self, banks):
+        banks = sorted(banks, key=lambda bank: bank.sites)
+        if not banks or len({bank.sites for bank in banks}) != len(banks):
+            raise BankError(banks)
+        return self.aggregate(banks)
+
+
+@fault("strategy", "what_screenings_refuse_leaves_no_trace")
+class FlagsAndKeeps(Concatenate):
+    def merge(self, banks):
+        banks = list(banks)
+        super().merge(banks)
+        return self.aggregate(sorted(banks, key=lambda bank: bank.sites))
+
+
+@fault("strategy", "what_screenings_refuse_leaves_no_trace")
+class TellsNothing(Concatenate):
+    def merge(self, banks):
+        merged = super().merge(banks)
+        self.refused = ()
+        return merged
 
 
 @fault("strategy", "no_patch_is_forgotten")
@@ -544,7 +581,10 @@ def test_a_fault_is_caught_by_its_check(kind, check, plugin):
         check_plugin(kind, plugin)
 
 
-@pytest.mark.parametrize("kind", sorted(set(INTERFACES) - {"privacy"}))  # whose faults have a file of their own
+OF_THEIR_OWN = {"attack", "fairness", "privacy", "screening"}  # kinds whose faults have files of their own
+
+
+@pytest.mark.parametrize("kind", sorted(set(INTERFACES) - OF_THEIR_OWN))
 def test_every_check_catches_some_fault(kind):
     caught = {check for of_kind, check, _ in (fault.values for fault in FAULTS) if of_kind == kind}
     assert caught == {check.__name__ for check in checks(kind)}

@@ -10,6 +10,7 @@ import pandas as pd
 from pydantic import TypeAdapter
 
 from anomalib_federated.evaluation.comparison.findings import headline
+from anomalib_federated.evaluation.comparison.score_rules import different_rules
 from anomalib_federated.evaluation.comparison.tables import (
     HOW_TO_READ,
     best_cells,
@@ -30,6 +31,8 @@ _LATEX = {
     "±": r"$\pm$",
     "<": "$<$",
     ">": "$>$",
+    "↑": r"$\uparrow$",
+    "↓": r"$\downarrow$",
 } | {character: f"\\{character}" for character in "&%$#_{}"}
 
 IN_A_CELL = (
@@ -159,7 +162,7 @@ def _means(results: Sequence[Result], comparisons: Sequence[Comparison]) -> pd.D
 
 
 def _document(results: Sequence[Result], comparisons: Sequence[Comparison]) -> str:
-    parts = ["# Comparison", _escape_markdown(headline(comparisons))]
+    parts = ["# Comparison", _escape_markdown(different_rules(results)), _escape_markdown(headline(comparisons))]
     for comparison in comparisons:
         figure, baseline = comparison.figure, comparison.baseline
         best = best_cells(figure_means(results, figure, baseline=baseline))

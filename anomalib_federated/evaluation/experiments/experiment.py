@@ -19,13 +19,17 @@ from pydantic_core import to_jsonable_python
 
 from anomalib_federated import registry
 from anomalib_federated.data import AutoVI
+from anomalib_federated.data.corruption import Corruption, CorruptionLike
+from anomalib_federated.data.grouping import Grouping
 from anomalib_federated.evaluation.experiments.methods import ExperimentError, Method
 from anomalib_federated.evaluation.experiments.training import train_centralised, train_federated
+from anomalib_federated.evaluation.measuring.corrupting import score_corrupted
 from anomalib_federated.evaluation.measuring.scoring import score_source
 from anomalib_federated.evaluation.measuring.source import source_of_model
 from anomalib_federated.evaluation.results import Result, read_result, result_folder
 from anomalib_federated.federation import Federation, make_agreement, make_sites
 from anomalib_federated.files import write_file
+from anomalib_federated.interfaces.configured_strategy import build_strategy
 from anomalib_federated.interfaces.partitioner import Partitioner
 from anomalib_federated.models import FederatedPatchcore
 from anomalib_federated.progress import progress_bar
@@ -84,6 +88,8 @@ class Experiment:
         output: Folder to write: ``seed_<n>/metrics/<method>/<category>/metrics.json``, and the banks.
         settings: What decides the figures besides the methods, as plain data; written into every result.
         resamples: Of the bootstrap behind the intervals.
+        corruptions: Under which each method is measured too: presets, or fields of a
+            :class:`~anomalib_federated.data.corruption.Corruption`.
 
     Example:
         >>> experiment = Experiment(
@@ -104,6 +110,7 @@ class Experiment:
     output: Path
     settings: Mapping[str, Any] = field(default_factory=dict)
     resamples: int = 1000
+    corruptions: Sequence[CorruptionLike] = ()
 
     def cells(self) -> Iterator[Cell]:
         """All cells: a category's methods one after the other, so that the first comparison is there early."""
@@ -118,7 +125,14 @@ class Experiment:
 
     def settings_of(self, cell: Cell) -> dict[str, Any]:
         """All that decides the cell's figures, besides its category and seed."""
-        return {"method": self.methods[cell.method].plain(), "resamples": self.resamples, **self.settings}
+        corruptions = {"corruption": list(self.corruptions)} if self.corruptions else {}
+        method = self.methods[cell.method].plain()
+        return {"method": method, "resamples": self.resamples, **corruptions, **self.settings}
+
+    def groups_of(self, cell: Cell) -> Grouping | None:
+        """The groups that the cell is measured by: its own, or else the first of another method, to compare by."""
+        groupings = (self.methods[cell.method].grouping, *(method.grouping for method in self.methods.values()))
+        return next((grouping for grouping in groupings if grouping is not None), None)
 
     def sites_of(self, cell: Cell) -> Partitioner | None:
         """The partitioner by whose sites the cell is measured: its own, or else the first of another method.
@@ -192,24 +206,44 @@ def _attempt(experiment: Experiment, cell: Cell) -> Result | Failure:
 def _compute(experiment: Experiment, cell: Cell) -> Result:
     method, folder = experiment.methods[cell.method], experiment.folder(cell)
     datamodule = experiment.make_data(cell.seed)
+    if method.train_corruption is not None:
+        datamodule.train_corruption = datamodule.corruption_of(method.train_corruption)
     datamodule.setup()
     model = experiment.make_model(cell.seed, method.model)
     work, banks = folder / "work" / cell.method / cell.category, folder / cell.method / cell.category
     if method.partitioner is None:
-        bank, traffic = train_centralised(model, datamodule, category=cell.category, store=work), None
+        bank = train_centralised(
+            model, datamodule, category=cell.category, store=work, groups=method.grouping, fairness=method.fairness
+        )
+        traffic, refused = None, None
     else:
         partitioner = registry.build("partitioner", method.partitioner)
         federation = _federate(method, partitioner, model, datamodule, cell, work=work, output=banks)
-        bank, traffic = federation.bank, federation.traffic
+        bank, traffic, refused = federation.bank, federation.traffic, federation.refused
     bank.save(banks / "bank.safetensors")
     model.bank = bank
+    source = source_of_model(model, datamodule, categories=[cell.category])
+    if experiment.corruptions:
+        score_corrupted(
+            model,
+            datamodule,
+            cell.category,
+            corruptions=[Corruption.of(spec, seed=cell.seed) for spec in experiment.corruptions],
+            clean_scores=source.validation_scores.get(cell.category, ()),
+            method=cell.method,
+            output=folder,
+            resamples=experiment.resamples,
+            seed=cell.seed,
+        )
     result = score_source(
-        source_of_model(model, datamodule, categories=[cell.category]),
+        source,
         cell.category,
         method=cell.method,
         output=folder,
         traffic=traffic,
+        refused=refused or (),
         settings=experiment.settings_of(cell),
+        groups=experiment.groups_of(cell),
         sites=experiment.sites_of(cell),
         resamples=experiment.resamples,
         seed=cell.seed,
@@ -238,10 +272,16 @@ def _federate(
         memory=model.memory,
         store_dtype=model.store_dtype,
         ledgers=output / "privacy",
+        groups=method.grouping,
     )
-    strategy = registry.build("strategy", method.strategy, seed=cell.seed)
+    strategy = build_strategy(method.strategy, screening=method.screening, seed=cell.seed)
     agreement = make_agreement(
-        model, coreset=method.site_coreset, budget=method.site_budget, seed=cell.seed, privacy=method.privacy
+        model,
+        coreset=method.site_coreset,
+        budget=method.site_budget,
+        seed=cell.seed,
+        privacy=method.privacy,
+        fairness=method.fairness,
     )
     federation = train_federated(sites, strategy, agreement, output=output)
     for site in sites:

@@ -24,6 +24,7 @@ def calibrate(
 
     Raises:
         TypeError: If the model has another post-processor.
+        ValueError: If the model's clip lies below a threshold.
     """
     post_processor = model.post_processor
     if not isinstance(post_processor, NormalQuantilePostProcessor):
@@ -37,6 +38,7 @@ def calibrate(
             if not label:
                 scores.setdefault(category, []).append(score)
     post_processor.calibrate()
+    model.check_clip()
     return scores
 
 

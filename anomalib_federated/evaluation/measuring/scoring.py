@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from importlib.metadata import version
 from pathlib import Path
 from platform import python_version
@@ -25,6 +25,7 @@ from anomalib_federated.evaluation.measuring.scored_set import collect
 from anomalib_federated.evaluation.measuring.source import Source
 from anomalib_federated.evaluation.results import BankFacts, Result, SiteShare, result_folder, write_result
 from anomalib_federated.interfaces.partitioner import Partitioner
+from anomalib_federated.interfaces.screening import Refused
 from anomalib_federated.messages.traffic import Traffic, TrafficBySite
 
 logger = logging.getLogger(__name__)
@@ -43,6 +44,7 @@ def score_source(
     method: str,
     output: Path,
     traffic: TrafficBySite | None = None,
+    refused: Iterable[Refused] = (),
     settings: Mapping[str, Any] | None = None,
     write_maps: MapForm | None = None,
     groups: Grouping | None = None,
@@ -58,6 +60,7 @@ def score_source(
         method: Name of the method.
         output: Folder of the run.
         traffic: What the federation that made the bank cost; ``None`` if nothing had to be sent.
+        refused: What its screenings refused, of any category.
         settings: What decided the method, as plain data; ``None`` takes what the source says of itself.
         write_maps: How maps are written; ``None`` writes none.
         groups: Which group each picture is of; it is fitted to the training pictures here. ``None`` has no groups
@@ -105,7 +108,8 @@ def score_source(
         category=category,
         seed=seed,
         figures=figures,
-        bank=bank_facts(source.bank, category, traffic=traffic or {}) if source.bank else None,
+        bank=bank_facts(source.bank, category, traffic=traffic or {}, refused=refused) if source.bank else None,
+        image_score=source.image_score,
         settings=source.settings if settings is None else dict(settings),
         versions=versions(),
     )
@@ -118,7 +122,9 @@ def score_source(
     return result
 
 
-def bank_facts(bank: MemoryBank, category: str, *, traffic: TrafficBySite) -> BankFacts:
+def bank_facts(
+    bank: MemoryBank, category: str, *, traffic: TrafficBySite, refused: Iterable[Refused] = ()
+) -> BankFacts:
     """What a result tells of a category's bank."""
     own = bank.for_category(category)
     counts = dict(zip(own.sites, torch.bincount(own.row_site, minlength=len(own.sites)).tolist(), strict=True))
@@ -129,6 +135,8 @@ def bank_facts(bank: MemoryBank, category: str, *, traffic: TrafficBySite) -> Ba
         covering_radius=bank.covering_radius.get(category),
         sites=tuple(_share(site, own, counts.get(site, 0), traffic) for site in sorted({*own.sites, *senders})),
         privacy=tuple(json.loads(text) for text in sorted({report.to_json() for report in own.privacy.values()})),
+        unpromised=sum(site not in own.privacy for site in own.sites),
+        refused=tuple(each for each in refused if each.category == category),
     )
 
 

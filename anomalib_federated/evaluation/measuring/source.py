@@ -32,6 +32,7 @@ class Source:
         data: The data set of the images, set up.
         bank: Of the detector.
         model: The detector; ``None`` if only maps were given.
+        image_score: How it scores a picture, in words; empty if only maps are known.
     """
 
     scored: Callable[[str], Iterator[ScoredImage]]
@@ -41,6 +42,7 @@ class Source:
     data: AutoVI = field(repr=False)
     bank: MemoryBank | None = field(default=None, repr=False)
     model: FederatedPatchcore | None = field(default=None, repr=False)
+    image_score: str = ""
 
 
 def source_of_model(model: FederatedPatchcore, data: AutoVI, *, categories: Sequence[str] | None = None) -> Source:
@@ -68,6 +70,7 @@ def source_of_model(model: FederatedPatchcore, data: AutoVI, *, categories: Sequ
         data=data,
         bank=model.bank,
         model=model,
+        image_score=model.scorer.image_score.words,
     )
 
 

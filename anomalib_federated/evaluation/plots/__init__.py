@@ -17,6 +17,7 @@ from anomalib_federated.evaluation.plots.gaps import RelativeGap, gap
 from anomalib_federated.evaluation.plots.groups import GroupValue, group_dots
 from anomalib_federated.evaluation.plots.heat import heat_map
 from anomalib_federated.evaluation.plots.histograms import score_histograms
+from anomalib_federated.evaluation.plots.prices import price_panels
 from anomalib_federated.evaluation.plots.saving import save, to_svg
 from anomalib_federated.evaluation.plots.trading import trade_off
 
@@ -29,6 +30,7 @@ __all__ = [
     "group_dots",
     "grouped_bars",
     "heat_map",
+    "price_panels",
     "save",
     "score_histograms",
     "site_category_distribution",

@@ -44,15 +44,15 @@ def trade_off(results: Sequence[Result], figure: str, *, against: Against = "ban
     """A point per method: its price across, its mean figure up; the cheap and good lie at the upper left.
 
     All methods are averaged over the same categories, those that every drawn method has. A method without the price
-    (no bank, no epsilon among its settings) is left out, and the note says so.
+    (no bank, no promise about pictures) is left out, and the note says so.
 
     Args:
         results: Of all methods, categories and seeds.
         figure: One of :func:`~anomalib_federated.evaluation.seed_values.figure_labels`.
-        against: The price; "epsilon" is read from ``result.settings["epsilon"]``.
+        against: The price; "epsilon" is what was promised about pictures.
 
     Raises:
-        ValueError: If nothing is left to draw, the figure or the price is unknown, or an epsilon is no number.
+        ValueError: If nothing is left to draw, or the figure or the price is unknown.
     """
     if against not in _LABELS:
         msg = f"There is no price named {against!r}; choose one of {', '.join(_LABELS)}."
@@ -91,15 +91,10 @@ def _price(results: Sequence[Result], method: str, against: Against) -> float | 
 
 
 def _price_of(result: Result, against: Against) -> float | None:
-    if against == "epsilon":
-        epsilon = result.settings.get("epsilon")
-        number = isinstance(epsilon, (int, float)) and not isinstance(epsilon, bool)
-        if epsilon is not None and not (number and math.isfinite(epsilon) and epsilon >= 0):
-            msg = f"settings.epsilon of {result.method} on {result.category} is {epsilon!r}; give a number from 0."
-            raise ValueError(msg)
-        return None if epsilon is None else float(epsilon)
     if result.bank is None:
         return None
+    if against == "epsilon":
+        return result.bank.epsilon if math.isfinite(result.bank.epsilon) else None
     return float(result.bank.rows if against == "bank rows" else result.bank.bytes_sent)
 
 

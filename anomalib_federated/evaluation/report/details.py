@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,7 @@ from anomalib_federated.evaluation.report.numbers import Cells
 from anomalib_federated.evaluation.results import BankFacts, Result, SiteShare
 from anomalib_federated.evaluation.undefined import NOT_DEFINED, mean, show
 from anomalib_federated.false_alarms import pictures_expected
+from anomalib_federated.interfaces.screening import Refused, refused_altogether
 from anomalib_federated.privacy import PrivacyReport
 
 LIMIT = "0.05"
@@ -49,7 +50,19 @@ class PointRow:
 
 @dataclass(frozen=True, kw_only=True)
 class SiteRow:
-    """What a site put into a method's banks, over all categories."""
+    """What a site put into a method's banks, over all categories.
+
+    Attributes:
+        site: Its name.
+        images: That it saw; 0 if that is not known.
+        patches: Of them.
+        rows: Of the banks.
+        share_of_patches: Of those of all sites, from 0 to 1.
+        share_of_rows: Likewise.
+        megabytes_up: That it sent.
+        megabytes_down: That it was sent.
+        unknown: Why its images are not known, in a word or two.
+    """
 
     site: str
     images: int
@@ -59,6 +72,7 @@ class SiteRow:
     share_of_rows: float
     megabytes_up: float
     megabytes_down: float
+    unknown: str = "not told"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,6 +89,7 @@ class BankTable:
         sites: Sorted by name.
         fairness: In words, how rows are shared compared to patches; empty if one site or none is known.
         promises: What was promised about the pictures, each promise once.
+        refused: What screenings refused, by category.
     """
 
     method: str
@@ -86,6 +101,7 @@ class BankTable:
     sites: tuple[SiteRow, ...]
     fairness: str
     promises: tuple[PrivacyReport, ...]
+    refused: tuple[Refused, ...]
 
 
 def group_rows(cells: Cells, methods: Sequence[str], category: str) -> list[GroupRow]:
@@ -154,7 +170,10 @@ def bank_tables(cells: Cells, methods: Sequence[str]) -> list[BankTable]:
 
 
 def _bank_table(method: str, banks: Sequence[BankFacts]) -> BankTable:
-    sites = _site_rows([share for bank in banks for share in bank.sites])
+    refused = tuple(each for bank in banks for each in bank.refused)
+    sites = _site_rows(
+        [share for bank in banks for share in bank.sites], {site for site, _ in refused_altogether(refused)}
+    )
     radii = [bank.covering_radius for bank in banks]
     return BankTable(
         method=method,
@@ -166,6 +185,7 @@ def _bank_table(method: str, banks: Sequence[BankFacts]) -> BankTable:
         sites=sites,
         fairness=_fairness(sites),
         promises=_promises(banks),
+        refused=refused,
     )
 
 
@@ -174,7 +194,7 @@ def _promises(banks: Sequence[BankFacts]) -> tuple[PrivacyReport, ...]:
     return tuple(PrivacyReport.from_json(text, source="a result") for text in texts)
 
 
-def _site_rows(shares: Sequence[SiteShare]) -> tuple[SiteRow, ...]:
+def _site_rows(shares: Sequence[SiteShare], refused: Collection[str]) -> tuple[SiteRow, ...]:
     patches, rows = sum(share.patches for share in shares), sum(share.rows for share in shares)
     found = []
     for site in sorted({share.site for share in shares}):
@@ -190,6 +210,7 @@ def _site_rows(shares: Sequence[SiteShare]) -> tuple[SiteRow, ...]:
                 share_of_rows=own_rows / rows if rows else 0.0,
                 megabytes_up=sum(share.bytes_up for share in own) / 1e6,
                 megabytes_down=sum(share.bytes_down for share in own) / 1e6,
+                unknown="refused" if site in refused else "not told",
             )
         )
     return tuple(found)

@@ -11,8 +11,10 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from anomalib_federated import __version__
 from anomalib_federated.deploy.heat import COLOURS, STOPS
+from anomalib_federated.evaluation.comparison.beside import read_beside
 from anomalib_federated.evaluation.comparison.compare import compare, headline
-from anomalib_federated.evaluation.fairness.fairness_file import read_all_fairness
+from anomalib_federated.evaluation.comparison.score_rules import different_rules
+from anomalib_federated.evaluation.comparison.trade_off import trade_off
 from anomalib_federated.evaluation.figures import HEADLINES
 from anomalib_federated.evaluation.report.charts import chart_groups, site_charts
 from anomalib_federated.evaluation.report.details import (
@@ -26,6 +28,7 @@ from anomalib_federated.evaluation.report.details import (
 from anomalib_federated.evaluation.report.fairness import across_rows, division_views, what_lines_are
 from anomalib_federated.evaluation.report.numbers import cells_of, figure_tables
 from anomalib_federated.evaluation.report.pictures import VERDICT_WORDS, gallery_cards
+from anomalib_federated.evaluation.report.prices import corruption_tables, price_section
 from anomalib_federated.evaluation.report.words import HOW_MEASURED, spread_words
 from anomalib_federated.evaluation.results import Result
 from anomalib_federated.files import write_file
@@ -82,13 +85,16 @@ def _content(results: Sequence[Result], folder: Path, baseline: str, figure: str
     others = [compare(results, figure=table.name, baseline=baseline) for table in tables if table.name != figure]
     comparisons = [compare(results, figure=figure, baseline=baseline), *others]
     cells_there = {(result.method, result.category, result.seed) for result in results}
-    measured = [own for own in read_all_fairness(folder) if (own.method, own.category, own.seed) in cells_there]
+    beside = read_beside([folder])
+    measured = [own for own in beside.groups if (own.method, own.category, own.seed) in cells_there]
+    trade = trade_off(results, beside, baseline=baseline)
     return {
         "css": _text("report.css"),
         "js": _text("report.js"),
         "version": __version__,
         "count": len(results),
         "answer": headline(comparisons[:1]),
+        "different_rules": different_rules(results),
         "methods": methods,
         "categories": categories,
         "seeds": sorted({result.seed for result in results}),
@@ -100,6 +106,8 @@ def _content(results: Sequence[Result], folder: Path, baseline: str, figure: str
         "spread_words": spread_words(results),
         "comparisons": comparisons if len(methods) > 1 else [],
         "charts": chart_groups(results, cells, categories, baseline=baseline, figure=figure),
+        "prices": price_section(trade) if trade.prices and len(methods) > 1 else None,
+        "corrupted": corruption_tables(results, beside.corrupted),
         "groups": [(category, group_rows(cells, methods, category)) for category in categories],
         "points": points,
         "coarse": any(row.coarse for _, rows in points for _, own in rows for row in own),

@@ -61,6 +61,12 @@ HOW_MEASURED = (
         "A category is one observation; seeds of it are averaged first. Paired t-test and Wilcoxon signed-rank test, "
         "corrected by Holm for the number of methods, not for the number of figures.",
     ),
+    (
+        "Trade-off",
+        "Unbeaten (Pareto-optimal): no other method is at least as good in every column and better in one, at the "
+        "digits shown. What was not measured of one may be anything, so its standing can be unknown. Methods for which "
+        "all pictures lie in one place are there for reference.",
+    ),
     ("Marks", "The largest value of a column at the three decimals that are shown; methods that tie are all marked."),
     (
         "Gallery",

@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
-from anomalib_federated import __version__, registry
+from anomalib_federated import __version__
 from anomalib_federated.bank import BankError, MemoryBank
 from anomalib_federated.bank.in_order import in_order
 from anomalib_federated.bank.validation import check_names
@@ -26,6 +26,7 @@ from anomalib_federated.federation.folder.agreement_file import AGREEMENT, read_
 from anomalib_federated.federation.folder.errors import FolderError
 from anomalib_federated.federation.folder.events import FORMAT, Event, Note, StoredBank
 from anomalib_federated.federation.folder.journal import begin
+from anomalib_federated.federation.folder.recipe import plain, plain_chain, strategy_of
 from anomalib_federated.federation.folder.record import Record
 from anomalib_federated.federation.folder.site_banks import SiteBanks, now
 from anomalib_federated.federation.folder.site_status import SiteStatus
@@ -50,6 +51,7 @@ class FederationFolder:
 
     Example:
         >>> from tempfile import TemporaryDirectory
+        >>> from anomalib_federated import registry
         >>> from anomalib_federated.testing import example_bank
         >>> bank = example_bank(site="plant-a", rows=6)
         >>> with TemporaryDirectory() as path:
@@ -177,25 +179,33 @@ class FederationFolder:
         with self._writing():
             return self._banks.load(site)
 
-    def aggregate(self, strategy: BankStrategy, *, spec: str | Mapping[str, Any]) -> Version:
+    def aggregate(
+        self,
+        strategy: BankStrategy,
+        *,
+        spec: str | Mapping[str, Any],
+        screening: Iterable[str | Mapping[str, Any]] = (),
+    ) -> Version:
         """Make the next version of the global bank out of the banks of all sites that are in.
 
         The rows of the banks stay on disk. How many memory must hold at a time is up to the strategy: ``concatenate``
         needs all, those that select need some megabytes.
 
         Args:
-            strategy: Aggregates them.
+            strategy: Aggregates them, after its screenings.
             spec: What it was built from: its name, or ``class_path`` and ``init_args``. It is kept with the version, so
                 that the same can be done again.
+            screening: What its screenings were built from, likewise.
 
         Raises:
             FolderError: If no site is in, or a bank is not the one that was accepted.
             BankError: If the strategy refuses the banks.
-            PluginError: If ``spec`` is no such thing.
+            FederationError: If the screenings leave no row of a category.
+            PluginError: If ``spec`` or ``screening`` is no such thing, or other screenings are set.
             OSError: If the version cannot be written; none is made then.
         """
         with self._writing():
-            return self._aggregate(strategy, _plain(spec))
+            return self._aggregate(strategy, plain(spec, "strategy"), plain_chain(strategy, screening))
 
     def keep(self, bank: MemoryBank, strategy: BankStrategy, *, spec: str | Mapping[str, Any]) -> Version:
         """Keep a global bank that was made of something else than banks of sites as the next version.
@@ -212,21 +222,21 @@ class FederationFolder:
             OSError: If the version cannot be written; none is made then.
         """
         with self._writing():
-            return self._add_version(in_order(bank), strategy, _plain(spec), sites={})
+            return self._add_version(in_order(bank), strategy, plain(spec, "strategy"), sites={})
 
     def aggregate_again(self) -> Version:
         """Make the next version as the last one was made.
 
         Raises:
             FolderError: If there is no version yet; or as :meth:`aggregate` does.
-            PluginError: If the strategy is not installed any more.
+            PluginError: If the strategy or a screening is not installed any more.
         """
         with self._writing():
             versions = self.versions()
             if not versions:
                 msg = f"{self.path} has no version of the global bank yet, so no strategy is known; name one."
                 raise FolderError(msg)
-            return self._aggregate(_strategy_of(versions[-1]), versions[-1].strategy)
+            return self._aggregate(strategy_of(versions[-1]), versions[-1].strategy, versions[-1].screening)
 
     def remove_site(self, site: str, *, purge: bool = False) -> Version | None:
         """Forget a site: delete its bank, and make the next version without it.
@@ -243,7 +253,9 @@ class FederationFolder:
 
         Raises:
             FolderError: If the folder holds nothing of the site.
-            PluginError: If the last version's strategy is not installed any more; nothing is deleted then.
+            FederationError: If the screenings leave no row of a category without it; the site is removed all the same.
+            PluginError: If the last version's strategy or a screening is not installed any more; nothing is deleted
+                then.
         """
         with self._writing():
             versions, stored = self.versions(), site in self._banks.held()
@@ -253,13 +265,16 @@ class FederationFolder:
                 held = f" Versions {numbers} hold rows of it; --purge deletes them." if holding else ""
                 raise FolderError(self._banks.absent(site) + held)
             last = versions[-1] if versions and site in versions[-1].sites else None
-            strategy = _strategy_of(last) if last else None
+            strategy = strategy_of(last) if last else None
             if stored:
                 self._banks.remove(site)
-            again = self._aggregate(strategy, last.strategy) if strategy and last and self.sites() else None
-            for version in holding if purge else []:
-                self._versions.delete(version.number)
-        return again
+            try:
+                if strategy is None or last is None or not self.sites():
+                    return None
+                return self._aggregate(strategy, last.strategy, last.screening)
+            finally:  # also if the banks that are left make no bank together
+                for version in holding if purge else []:
+                    self._versions.delete(version.number)
 
     def versions(self) -> list[Version]:
         """The versions of the global bank, by number; see :meth:`Versions.all`."""
@@ -287,16 +302,24 @@ class FederationFolder:
             self._banks.finish()
             yield
 
-    def _aggregate(self, strategy: BankStrategy, spec: dict[str, Any]) -> Version:
+    def _aggregate(
+        self, strategy: BankStrategy, spec: dict[str, Any], screening: tuple[dict[str, Any], ...]
+    ) -> Version:
         sites = self._banks.held()
         if not sites:
             msg = f"No site's bank is in {self.path}, so there is nothing to aggregate; collect or add banks first."
             raise FolderError(msg)
         bank = in_order(strategy.merge(self._banks.load(site) for site in sites))
-        return self._add_version(bank, strategy, spec, sites=sites)
+        return self._add_version(bank, strategy, spec, sites=sites, screening=screening)
 
     def _add_version(
-        self, bank: MemoryBank, strategy: BankStrategy, spec: dict[str, Any], *, sites: dict[str, StoredBank]
+        self,
+        bank: MemoryBank,
+        strategy: BankStrategy,
+        spec: dict[str, Any],
+        *,
+        sites: dict[str, StoredBank],
+        screening: tuple[dict[str, Any], ...] = (),
     ) -> Version:
         number = 1 + max([self._record.ledger().last_version, *(version.number for version in self.versions())])
         version = Version(
@@ -308,17 +331,9 @@ class FederationFolder:
             digest=bank.digest,
             rows=len(bank),
             sites=sites,
+            screening=screening,
+            refused=strategy.refused,
         )
         self._record.append(Event(event="aggregating", time=now(), version=number))
         self._versions.add(version, bank)
         return version
-
-
-def _plain(spec: str | Mapping[str, Any]) -> dict[str, Any]:
-    """The strategy as a version records it."""
-    return {"class_path": registry.name_of(spec, kind="strategy"), "init_args": registry.arguments_of(spec)}
-
-
-def _strategy_of(version: Version) -> BankStrategy:
-    strategy: BankStrategy = registry.build("strategy", version.strategy, seed=version.seed)
-    return strategy

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from pydantic import AwareDatetime, ConfigDict, Field, TypeAdapter, with_config
 
 from anomalib_federated.federation.folder.events import Count, StoredBank
+from anomalib_federated.interfaces.screening import Refused
 
 FORMAT = 1
 """How ``version.json`` is written."""
@@ -42,14 +43,16 @@ class Version:
             them.
         seed: The strategy's.
         package: Version of anomalib-federated that aggregated it.
-        digest: Digest of the bank as it was aggregated: equal sites, strategy and seed give equal digests.
+        digest: Digest of the bank as it was aggregated: equal sites, strategy, screenings and seed give equal digests.
         rows: Its rows.
-        sites: Per site, the bank that went in.
+        sites: Per site, the bank that went in, rows that were refused among them.
+        screening: The screenings' ``class_path`` and ``init_args``, in their order.
+        refused: What they refused.
         measured: How well it covers the sites' patches; ``None`` until sites have measured it.
         format: How this is written.
 
     Raises:
-        ValueError: If the strategy is something else.
+        ValueError: If the strategy or a screening is something else.
     """
 
     number: Annotated[int, Field(ge=1)]
@@ -60,14 +63,17 @@ class Version:
     digest: str
     rows: Count
     sites: dict[str, StoredBank]
+    screening: tuple[dict[str, Any], ...] = ()
+    refused: tuple[Refused, ...] = ()
     measured: Measurement | None = None
     format: int = FORMAT
 
     def __post_init__(self) -> None:
         known = {"class_path": str, "init_args": dict}
-        if {name: type(value) for name, value in self.strategy.items()} != known:
-            msg = "its strategy is not a class_path with init_args"
-            raise ValueError(msg)
+        for kind, specs in {"strategy": (self.strategy,), "screening": self.screening}.items():
+            if any({name: type(value) for name, value in spec.items()} != known for spec in specs):
+                msg = f"its {kind} is not a class_path with init_args"
+                raise ValueError(msg)
 
 
 VERSION = TypeAdapter(Version)

@@ -12,6 +12,7 @@ from anomalib_federated import registry
 from anomalib_federated.federation.agreement_of_model import make_agreement
 from anomalib_federated.federation.collection_plan import CollectionPlan
 from anomalib_federated.federation.settings.reading import named, read_settings, settings_parser
+from anomalib_federated.interfaces.configured_strategy import build_strategy
 from anomalib_federated.interfaces.strategy import BankStrategy
 from anomalib_federated.messages.agreement import Agreement
 from anomalib_federated.models import FederatedPatchcore
@@ -36,7 +37,10 @@ class FederationSettings:
         dtype: Type of the features sent.
         seed: Decides every random choice.
         privacy: The privacy plugin of the sites, with its arguments: what they send in place of their banks.
+        fairness: The fairness plugin of the sites, with its arguments: by it each chooses its rows among its own groups
+            of pictures; ``none`` leaves it to the coreset.
         strategy: The strategy plugin, with its arguments.
+        screening: The screening plugins that the sites' banks pass, one after the other, before they are aggregated.
         deadline: Seconds after which the collection ends.
         quorum: Sites without which there is no global bank; ``None`` waits for all of ``sites``.
         attempts: How often a site that fails is asked.
@@ -54,7 +58,9 @@ class FederationSettings:
     dtype: str
     seed: int
     privacy: str | dict[str, Any]
+    fairness: str | dict[str, Any]
     strategy: str | dict[str, Any]
+    screening: list[str | dict[str, Any]]
     deadline: float
     quorum: int | None
     attempts: int
@@ -90,7 +96,7 @@ class FederationSettings:
         """What the sites are asked for."""
         return make_agreement(
             self.model, coreset=self.site_coreset, budget=self.site_budget, dtype=self.dtype, seed=self.seed,
-            privacy=self.privacy,
+            privacy=self.privacy, fairness=self.fairness,
         )  # fmt: skip
 
     def plan(self) -> CollectionPlan:
@@ -106,9 +112,8 @@ class FederationSettings:
         )
 
     def make_strategy(self) -> BankStrategy:
-        """The strategy, as new."""
-        strategy: BankStrategy = registry.build("strategy", self.strategy, seed=self.seed)
-        return strategy
+        """The strategy with its screenings, as new."""
+        return build_strategy(self.strategy, screening=self.screening, seed=self.seed)
 
 
 def _parser() -> ArgumentParser:
@@ -122,7 +127,9 @@ def _parser() -> ArgumentParser:
     parser.add_argument("--dtype", type=str, default="float16")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--privacy", type=PLUGIN, default="none")
+    parser.add_argument("--fairness", type=PLUGIN, default="none")
     parser.add_argument("--strategy", type=PLUGIN, default="federated_coreset")
+    parser.add_argument("--screening", type=list[PLUGIN], default=[])
     parser.add_argument("--deadline", type=float, default=86_400.0)
     parser.add_argument("--quorum", type=int | None, default=None)
     parser.add_argument("--attempts", type=int, default=5)

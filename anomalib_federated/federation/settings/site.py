@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from jsonargparse import ArgumentParser
 
@@ -11,6 +12,7 @@ from anomalib_federated.backbones import layer_scales
 from anomalib_federated.bank import FeatureSpace
 from anomalib_federated.bank.validation import check_name
 from anomalib_federated.data import AutoVI
+from anomalib_federated.data.grouping import Grouping
 from anomalib_federated.federation.privacy_guard import PrivacyError, PrivacyGuard
 from anomalib_federated.federation.privacy_terms import PrivacyTerms
 from anomalib_federated.federation.scores import LEAST_PICTURES
@@ -35,10 +37,13 @@ class SiteSettings:
         quotas: What the site gives at most.
         least_pictures: Good, and defective, test pictures of a category below which the site tells no figures of it.
         privacy: What it asks for before anything about its pictures leaves it; ``None`` asks for nothing.
+        groups: How the site groups its pictures, as :meth:`anomalib_federated.data.grouping.Grouping.of` reads it. The
+            groups' names, and which row of the bank is of which, leave the site. ``None`` tells of no groups.
 
     Raises:
         BankError: If the name cannot be that of a site.
-        ValueError: If there are privacy terms that leave open how much may be given away.
+        ValueError: If there are privacy terms that leave open how much may be given away, or groups beside them.
+        GroupingError: If the groups are not understood.
     """
 
     site: str
@@ -49,12 +54,25 @@ class SiteSettings:
     quotas: Quotas = field(default_factory=Quotas)
     least_pictures: int = LEAST_PICTURES
     privacy: PrivacyTerms | None = None
+    groups: dict[str, Any] | None = None
 
     def __post_init__(self) -> None:
         check_name("site", self.site)
         if self.privacy is not None and self.privacy.epsilon is None:
             msg = "privacy.epsilon is missing: say how much this site gives away of one unit at most, in all releases."
             raise ValueError(msg)
+        if self.privacy is not None and self.groups is not None:
+            msg = "groups tell of pictures what no promise covers; leave either groups or privacy out."
+            raise ValueError(msg)
+        self.grouping()
+
+    def grouping(self) -> Grouping | None:
+        """How the site groups its pictures.
+
+        Raises:
+            GroupingError: If that is not understood.
+        """
+        return None if self.groups is None else Grouping.of(self.groups)
 
     @classmethod
     def read(cls, path: str | Path) -> SiteSettings:
@@ -106,6 +124,7 @@ class ConfiguredSite(Site):
             store=settings.store,
             memory=settings.memory,
             guard=PrivacyGuard(settings.privacy) if settings.privacy else None,
+            groups=settings.grouping(),
         )
         self.settings = settings
 
@@ -120,4 +139,5 @@ def _parser() -> ArgumentParser:
     parser.add_class_arguments(Quotas, "quotas")
     parser.add_argument("--least_pictures", type=int, default=LEAST_PICTURES)
     parser.add_argument("--privacy", type=PrivacyTerms | None, default=None)
+    parser.add_argument("--groups", type=dict[str, Any] | None, default=None)
     return parser

@@ -10,9 +10,10 @@ from torch import Tensor
 
 from anomalib_federated.bank.category_union import CategoryUnion
 from anomalib_federated.selection.budget import Budget, BudgetLike
+from anomalib_federated.selection.budget_shares import check_everybody_gets
 from anomalib_federated.selection.lazy_greedy import LazyGreedy
-from anomalib_federated_plugins.strategy.budget_shares import check_everybody_gets_one, choose_shares
 from anomalib_federated_plugins.strategy.federated_coreset import FederatedCoreset
+from anomalib_federated_plugins.strategy.site_shares import choose_shares
 
 
 class DiversityPreserving(FederatedCoreset):
@@ -64,7 +65,7 @@ class DiversityPreserving(FederatedCoreset):
         if self.coreset.keeps_all(len(union)):
             return torch.arange(len(union))
         budget, sites = self.coreset.rows(len(union)), union.banks
-        check_everybody_gets_one(budget, len(sites))
+        check_everybody_gets(1, budget, [len(bank) for bank in sites.values()])
         least = Budget(most=self.minimum_share).limit(budget // len(sites))
         kept = choose_shares(union, dict.fromkeys(sites, least), self.coreset_of, seed=self.seed)
         greedy = LazyGreedy(union.rows, start=kept)

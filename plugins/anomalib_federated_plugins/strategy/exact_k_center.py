@@ -21,6 +21,7 @@ from torch import Tensor
 
 from anomalib_federated import messages
 from anomalib_federated.bank import MemoryBank
+from anomalib_federated.bank.row_groups import union_of_groups
 from anomalib_federated.interfaces.strategy import FederationError
 from anomalib_federated.messages.bank_arrays import arrays_of
 from anomalib_federated.selection.budget import BudgetLike
@@ -181,6 +182,7 @@ def _joined(picks: MemoryBank, new: MemoryBank) -> MemoryBank:
             weights=torch.cat([picks.weights, new.weights]),
             row_site=torch.cat([picks.row_site, new.row_site]),
             row_category=torch.cat([picks.row_category, new.row_category]),
+            **union_of_groups([picks, new]),
             contributions=tuple(replace(item, rows=item.patches) for item in new.contributions),
         )
     )

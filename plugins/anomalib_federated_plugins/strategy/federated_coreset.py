@@ -61,11 +61,18 @@ class FederatedCoreset(BankStrategy):
         """
         return self.coreset.select(union.rows, seed=self.seed).indices
 
-    def _select(self, union: CategoryUnion) -> MemoryBank:
-        indices = self.choose(union)
-        # A kept row now also stands for the patches of the rows that were dropped in its favour.
+    def kept(self, union: CategoryUnion, indices: Tensor) -> MemoryBank:
+        """The bank of chosen rows of one category; they also stand for the patches of the rows that were dropped.
+
+        Args:
+            union: The rows of all sites.
+            indices: Distinct row numbers of shape ``(k,)``, int64, ``k >= 1``.
+        """
         kept = union.rows.take(indices)
         owner = torch.cat([nearest(block, kept)[1] for _, block in union.rows.blocks()])
         owner[indices] = torch.arange(len(indices))  # also beside its equals, a kept row stands for itself
         weights = torch.zeros(len(indices), dtype=torch.float64).index_add_(0, owner, union.weights.double()).float()
         return union.keep(indices, weights=weights, coreset=f"{self.method} of {union.coreset}")
+
+    def _select(self, union: CategoryUnion) -> MemoryBank:
+        return self.kept(union, self.choose(union))

@@ -18,6 +18,7 @@ from flwr.serverapp import Grid
 
 from anomalib_federated import messages
 from anomalib_federated.bank import MemoryBank
+from anomalib_federated.bank.row_groups import union_of_groups
 from anomalib_federated.interfaces.strategy import FederationError
 from anomalib_federated.messages import MessageError
 from anomalib_federated.messages.agreement import Agreement
@@ -31,7 +32,8 @@ class Refinement(FederatedCoreset):
     """Selects from the rows of two rounds, the second of which fills the gaps that the first left.
 
     A site sends no more in both rounds together than the agreement's budget. Its rows of both make one bank, out of
-    which the global bank can be made again later, with or without other sites; that asks nobody.
+    which the global bank can be made again later, with or without other sites; that asks nobody. Screenings look at
+    what is there in each round: a site that they refuse in the first is not asked in the second.
 
     Args:
         budget: Rows per category: a number (int), a share of the rows received (float in (0, 1]), or
@@ -95,7 +97,8 @@ class Refinement(FederatedCoreset):
         """Validate what came.
 
         Returns:
-            One bank per site, in the order of the sites' names: its rows of this round and the one before.
+            One bank per site, in the order of the sites' names: its rows of this round and the one before. Sites that
+            were refused in the first round are among them, with what they sent then: the merge has to refuse them anew.
 
         Raises:
             FederationError: If a node failed or did not answer.
@@ -104,7 +107,7 @@ class Refinement(FederatedCoreset):
         """
         if not self._sent_first or self._agreement is None:
             return super().receive(replies)
-        self.banks_received = {}
+        self.banks_received = dict(self._sent_first)
         for site, reply in self._by_site(replies):
             before = self._sent_first[site]
             self.banks_received[site] = _with_more(before, reply, self._agreement)
@@ -157,6 +160,7 @@ def _joined(before: MemoryBank, more: MemoryBank, counts: object) -> MemoryBank:
         features=torch.cat([before.features, more.features]),
         row_category=torch.cat([before.row_category, more.row_category]),
         row_site=torch.cat([before.row_site, more.row_site]),
+        **union_of_groups([before, more]),
         weights=torch.cat([torch.tensor(counts, dtype=torch.float32), more.weights]),
         contributions=(contribution,),
         coresets={old.category: contribution.coreset},

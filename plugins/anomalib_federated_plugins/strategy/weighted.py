@@ -9,8 +9,9 @@ from torch import Tensor
 
 from anomalib_federated.bank.category_union import CategoryUnion
 from anomalib_federated.selection.budget import BudgetLike
-from anomalib_federated_plugins.strategy.budget_shares import choose_shares, proportional_shares
+from anomalib_federated.selection.budget_shares import proportional_shares
 from anomalib_federated_plugins.strategy.federated_coreset import FederatedCoreset
+from anomalib_federated_plugins.strategy.site_shares import choose_shares
 
 SIZES = ("images", "patches")
 
