@@ -14,7 +14,6 @@ from anomalib_federated.evaluation.comparison.compare import compare
 from anomalib_federated.evaluation.comparison.table_files import write_tables
 from anomalib_federated.evaluation.comparison.trade_off import trade_off
 from anomalib_federated.evaluation.comparison.trade_off_tables import write_trade_off
-from anomalib_federated.evaluation.fairness.fairness_file import read_all_fairness
 from anomalib_federated.evaluation.results import read_results
 
 FIGURES = ("auc_spro@0.05", "image_auroc")
@@ -26,7 +25,7 @@ def run(command: str, arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(
         prog=f"anomalib-federated {command}",
         description="Compare methods with a baseline: tables, tests, and in words what they can and cannot say; then "
-        "the worst category, group, site and type of defect of each; then what each costs in privacy, fairness, "
+        "the worst category, group, site and type of defect of each, and what each costs in privacy, fairness, "
         "robustness and bytes, as far as it was measured.",
     )
     parser.add_argument("folders", nargs="+", type=Path, metavar="FOLDER", help="output of a run; several are joined")
@@ -43,10 +42,10 @@ def run(command: str, arguments: Sequence[str]) -> int:
     results = [result for folder in options.folders for result in read_results(folder)]
     figures = dict.fromkeys(options.figures)
     comparisons = [compare(results, figure=figure, baseline=options.baseline) for figure in figures]
-    trade = trade_off(results, read_beside(options.folders), baseline=options.baseline)
-    measured = [own for folder in options.folders for own in read_all_fairness(folder)]
+    beside = read_beside(options.folders)
+    trade = trade_off(results, beside, baseline=options.baseline)
     print_comparison(results, comparisons)
-    print_worst_groups(results, measured, list(figures))
+    print_worst_groups(results, beside.groups, list(figures))
     if trade.prices:
         print_trade_off(trade)
     if options.output is not None:

@@ -14,6 +14,7 @@ from rich.console import Console
 from anomalib_federated import registry
 from anomalib_federated.bank import MemoryBank
 from anomalib_federated.cli.corruption_option import add_corruption, corruptions_of
+from anomalib_federated.cli.corruption_table import print_corrupted
 from anomalib_federated.cli.fairness_table import print_fairness
 from anomalib_federated.cli.figures_table import print_figures
 from anomalib_federated.cli.logs import configure_logs
@@ -24,7 +25,7 @@ from anomalib_federated.data.grouping import Grouping
 from anomalib_federated.evaluation.experiments.methods import ExperimentError, check_name
 from anomalib_federated.evaluation.fairness.fairness_file import FILE, read_fairness
 from anomalib_federated.evaluation.maps.writer import MapForm
-from anomalib_federated.evaluation.measuring.corrupting import refuse_corrupted
+from anomalib_federated.evaluation.measuring.corrupting import refuse_corrupted, score_corrupted
 from anomalib_federated.evaluation.measuring.scoring import MAPS, score_source
 from anomalib_federated.evaluation.measuring.source import Source, source_of_maps, source_of_model
 from anomalib_federated.evaluation.results import METRICS, result_folder
@@ -54,7 +55,6 @@ def run(command: str, arguments: Sequence[str]) -> int:
         refuse_corrupted(data)
     data.prepare_data()
     data.setup()
-    source = _source(options, model, data)
     groups = None if options.groups is None else Grouping.of(options.groups)
     sites = None if options.partitioner is None else registry.build("partitioner", options.partitioner)
     source = _source(options, model, data)
@@ -78,6 +78,22 @@ def run(command: str, arguments: Sequence[str]) -> int:
     print_fairness(
         [read_fairness(result_folder(options.output, options.method, name) / FILE) for name in data.categories]
     )
+    if model is not None and corruptions:
+        changed = [
+            score_corrupted(
+                model,
+                data,
+                category,
+                corruptions=corruptions,
+                clean_scores=source.validation_scores.get(category, ()),
+                method=options.method,
+                output=options.output,
+                resamples=options.resamples,
+                seed=options.seed,
+            )
+            for category in data.categories
+        ]
+        print_corrupted(results, changed)
     console = Console()
     console.print(f"All figures lie in {options.output / METRICS / options.method}.", soft_wrap=True)
     if options.write_maps:

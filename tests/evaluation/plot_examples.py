@@ -11,8 +11,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from anomalib_federated.evaluation.comparison import beside
-from anomalib_federated.evaluation.comparison.beside import AttackSuccess, Beside, Division, GroupFigures
+from anomalib_federated.evaluation.comparison.beside import AttackSuccess, Beside
 from anomalib_federated.evaluation.comparison.trade_off import trade_off as gathered
 from anomalib_federated.evaluation.figures import (
     Classification,
@@ -41,6 +40,7 @@ from anomalib_federated.evaluation.plots import (
 )
 from anomalib_federated.evaluation.results import BankFacts, Result, SiteShare
 from anomalib_federated.testing.privacy import example_report
+from tests.evaluation.trade_off_examples import fairness_of
 
 METHODS = ("centralised", "federated", "federated_iid")
 LONG_METHODS = (
@@ -158,25 +158,6 @@ def make_gaps(methods: Sequence[str], categories: Sequence[str]) -> list[Relativ
     return gaps
 
 
-def beside_of(methods: Sequence[str], categories: Sequence[str]) -> Beside:
-    """A worst group and an attack on each method, but the last."""
-    places = list(itertools.product(methods[:-1] or methods, categories))
-    figures = [{"auc_spro@0.05": 0.1 * (1 + number % 7)} for number in range(len(places))]
-    groups = [
-        (beside.GroupValue(name="a", figures={"auc_spro@0.05": 0.9}), beside.GroupValue(name="b", figures=f))
-        for f in figures
-    ]
-    return Beside(
-        groups=tuple(
-            GroupFigures(method=m, category=c, seed=0, divisions=(Division(by="group", groups=own),))
-            for (m, c), own in zip(places, groups, strict=True)
-        ),
-        attacks=tuple(
-            AttackSuccess(method=m, category=c, attack="flooding", success=0.1 * (len(m) % 9)) for m, c in places
-        ),
-    )
-
-
 def make_group_values(methods: Sequence[str], groups: Sequence[str]) -> list[GroupValue]:
     rng = np.random.default_rng(4)
     values = []
@@ -185,6 +166,19 @@ def make_group_values(methods: Sequence[str], groups: Sequence[str]) -> list[Gro
         ends = Interval(low=middle - 0.2, high=min(1.0, middle + 0.1))
         values.append(GroupValue(method=method, group=group, value=middle, interval=ends))
     return [replace(values[0], value=None, interval=None), *values[1:]] if len(values) > 2 else values
+
+
+def beside_of(methods: Sequence[str], categories: Sequence[str]) -> Beside:
+    """A worst group and an attack on each method, but the last."""
+    places = list(itertools.product(methods[:-1] or methods, categories))
+    return Beside(
+        groups=tuple(
+            fairness_of(m, c, {"a": 0.9, "b": 0.1 * (1 + number % 7)}) for number, (m, c) in enumerate(places)
+        ),
+        attacks=tuple(
+            AttackSuccess(method=m, category=c, attack="flooding", success=0.1 * (len(m) % 9)) for m, c in places
+        ),
+    )
 
 
 def all_plots(methods: Sequence[str], categories: Sequence[str], seeds: int) -> dict[str, Callable[[], Figure]]:

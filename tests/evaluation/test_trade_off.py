@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from anomalib_federated.cli.main import main
-from anomalib_federated.evaluation.comparison.beside import AttackSuccess, Beside, read_beside
+from anomalib_federated.evaluation.comparison.beside import AttackSuccess, Beside, read_beside, worst_group
 from anomalib_federated.evaluation.comparison.score_rules import different_rules
 from anomalib_federated.evaluation.comparison.trade_off import ASPECTS, TradeOff, trade_off
 from anomalib_federated.evaluation.comparison.trade_off_tables import (
@@ -24,6 +24,7 @@ from anomalib_federated.evaluation.comparison.trade_off_tables import (
     trade_off_table,
 )
 from anomalib_federated.evaluation.corrupted import Corrupted, read_corrupted, write_corrupted
+from anomalib_federated.evaluation.fairness.fairness_file import write_fairness
 from anomalib_federated.evaluation.plots import price_panels
 from anomalib_federated.evaluation.report import write_report
 from anomalib_federated.evaluation.results import ResultError, read_results, write_result
@@ -38,9 +39,9 @@ from tests.evaluation.trade_off_examples import (
     WORST,
     attack_cell,
     corrupted_of,
+    fairness_of,
     priced_result,
     write_example,
-    write_fairness,
 )
 
 
@@ -125,11 +126,11 @@ def test_a_mean_is_of_all_categories_or_it_is_none() -> None:
 
 
 def test_groups_are_those_of_a_grouping_else_sites_and_at_least_two(tmp_path: Path) -> None:
-    write_fairness(tmp_path, "a", "nut", {"x": 0.5, "y": 0.3})
-    write_fairness(tmp_path, "b", "nut", {"x": 0.5, "y": None})
-    write_fairness(tmp_path, "c", "nut", {"x": 0.5, "y": 0.1}, by="defect type")
-    write_fairness(tmp_path, "d", "nut", {"x": 0.5, "y": 0.2}, by="site")
-    found = {each.method: each.worst for each in read_beside([tmp_path]).groups}
+    write_fairness(tmp_path, fairness_of("a", "nut", {"x": 0.5, "y": 0.3}))
+    write_fairness(tmp_path, fairness_of("b", "nut", {"x": 0.5, "y": None}))
+    write_fairness(tmp_path, fairness_of("c", "nut", {"x": 0.5, "y": 0.1}, by="defect type"))
+    write_fairness(tmp_path, fairness_of("d", "nut", {"x": 0.5, "y": 0.2}, by="site"))
+    found = {each.method: worst_group(each) for each in read_beside([tmp_path]).groups}
     assert found == {"a": 0.3, "b": None, "c": None, "d": 0.2}
 
 
@@ -156,7 +157,7 @@ def test_where_nothing_is_attacked_or_nothing_could_be_hidden_nothing_is_told(tm
         ("attacks.json", "{", "attacks.json cannot be used: Invalid JSON"),
         ("attacks.json", "{}", "Field required (cells); measure again"),
         ("attacks.json", '{"cells": [{"cell": {"defence": "m"}}]}', "Field required (cells.0.cell.attack)"),
-        ("metrics/a/nut/fairness.json", "[]", "fairness.json cannot be used"),
+        ("metrics/a/nut/fairness.json", "[]", "is no fairness.json of this package"),
         ("metrics/a/nut/corruption.json", '{"method": 3}', "is no corruption.json of this package"),
     ],
 )

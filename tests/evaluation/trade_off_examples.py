@@ -7,7 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from anomalib_federated.evaluation.corrupted import Corrupted, Level, write_corrupted
-from anomalib_federated.evaluation.results import BankFacts, Result, SiteShare, result_folder, write_result
+from anomalib_federated.evaluation.fairness.fairness_file import write_fairness
+from anomalib_federated.evaluation.fairness.figures import FIGURES, By, DividedFigures, Fairness, GroupFigures
+from anomalib_federated.evaluation.fairness.seeds import indices_of_groups
+from anomalib_federated.evaluation.results import BankFacts, Result, SiteShare, write_result
 from anomalib_federated.testing.privacy import example_report
 from tests.evaluation.made_results import made_result
 
@@ -40,21 +43,31 @@ def priced_result(
     return replace(made_result(method, category, spro, seed=seed, auroc=auroc), bank=bank, image_score=image_score)
 
 
-def write_fairness(
-    output: Path, method: str, category: str, groups: dict[str, float | None], *, by: str = "group"
-) -> None:
-    """As ``fairness.json`` has it, with more in it than is read."""
-    told = [{"name": name, "good": 3, "figures": {"auc_spro@0.05": value}} for name, value in groups.items()]
-    content = {
-        "method": method,
-        "category": category,
-        "seed": 0,
-        "thresholds": {},
-        "divisions": [{"by": by, "groups": told}],
-    }
-    path = result_folder(output, method, category) / "fairness.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(content))
+def fairness_of(method: str, category: str, groups: dict[str, float | None], *, by: By = "group") -> Fairness:
+    """Groups with an AUC-sPRO@0.05 and nothing else."""
+    told = tuple(
+        GroupFigures(
+            name=name,
+            good=3,
+            defective=3,
+            channels=3,
+            held_out=0,
+            figures=dict.fromkeys(FIGURES) | {"auc_spro@0.05": value},
+            intervals={},
+        )
+        for name, value in groups.items()
+    )
+    division = DividedFigures(by=by, groups=told, of_no_group=0, indices=indices_of_groups(told))
+    return Fairness(
+        method=method,
+        category=category,
+        seed=0,
+        divisions=(division,),
+        thresholds={},
+        validation_images=0,
+        confidence=0.95,
+        resamples=0,
+    )
 
 
 def corrupted_of(method: str, category: str, values: dict[str, float | None], *, seed: int = 0) -> Corrupted:
@@ -83,7 +96,7 @@ def write_example(output: Path) -> Path:
             epsilon=4.0 if method == "private" else None,
         )
         write_result(output, result)
-        write_fairness(output, method, "tile", {"exp1": 0.8, "exp2": WORST[method], "exp3": None})
+        write_fairness(output, fairness_of(method, "tile", {"exp1": 0.8, "exp2": WORST[method], "exp3": None}))
         write_corrupted(output, corrupted_of(method, "tile", {"low": AUROC[method], "high": CORRUPTED[method]}))
     cells = [attack_cell("federated", "clean", missed=0)]
     for method, success in SUCCESS.items():

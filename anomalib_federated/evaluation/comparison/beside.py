@@ -8,20 +8,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated
 
 from pydantic import Field, TypeAdapter, ValidationError
 
 from anomalib_federated.evaluation.corrupted import Corrupted, read_all_corrupted
-from anomalib_federated.evaluation.results import METRICS, ResultError
-
-FAIRNESS = "fairness.json"
-"""Beside ``metrics.json``: figures by group of pictures."""
+from anomalib_federated.evaluation.fairness.fairness_file import read_all_fairness
+from anomalib_federated.evaluation.fairness.figures import By, Fairness
+from anomalib_federated.evaluation.results import ResultError
 
 ATTACKS = "attacks.json"
 """Anywhere below a folder, of the command ``attack``; a defence of a method's name tells of that method."""
 
-DIVISIONS = ("group", "site")
+DIVISIONS: tuple[By, ...] = ("group", "site")
 """What groups may be made by, the first that is there; a defect type is no group of pictures that one is fair to."""
 
 WORST = "auc_spro@0.05"
@@ -30,43 +29,14 @@ WORST = "auc_spro@0.05"
 CLEAN = "clean"
 """The attack that is none."""
 
-_Read = TypeVar("_Read")
 
-
-@dataclass(frozen=True, kw_only=True)
-class GroupValue:
-    """A figure of one group."""
-
-    name: str
-    figures: dict[str, float | None]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Division:
-    """Groups of one kind."""
-
-    by: str
-    groups: tuple[GroupValue, ...]
-
-
-@dataclass(frozen=True, kw_only=True)
-class GroupFigures:
-    """What is read of ``fairness.json``."""
-
-    method: str
-    category: str
-    seed: int
-    divisions: tuple[Division, ...]
-
-    @property
-    def worst(self) -> float | None:
-        """AUC-sPRO@0.05 of the worst group; ``None`` if fewer than two groups have it."""
-        for by in DIVISIONS:
-            groups = [group for division in self.divisions if division.by == by for group in division.groups]
-            values = [value for group in groups if (value := group.figures.get(WORST)) is not None]
-            if len(values) > 1:
-                return min(values)
-        return None
+def worst_group(measured: Fairness) -> float | None:
+    """AUC-sPRO@0.05 of the worst group of pictures; ``None`` if fewer than two groups have it."""
+    for by in DIVISIONS:
+        division = measured.by(by)
+        if division is not None and (indices := division.indices.get(WORST)) is not None:
+            return indices.worst_value
+    return None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,12 +117,12 @@ class Beside:
         corrupted: Figures on corrupted pictures.
     """
 
-    groups: tuple[GroupFigures, ...] = field(default=())
+    groups: tuple[Fairness, ...] = field(default=())
     attacks: tuple[AttackSuccess, ...] = field(default=())
     corrupted: tuple[Corrupted, ...] = field(default=())
 
 
-_GROUPS, _ATTACKS = TypeAdapter(GroupFigures), TypeAdapter(AttackStudy)
+_ATTACKS = TypeAdapter(AttackStudy)
 
 
 def read_beside(folders: Sequence[Path]) -> Beside:
@@ -161,20 +131,18 @@ def read_beside(folders: Sequence[Path]) -> Beside:
     Raises:
         ResultError: If a file is unusable.
     """
-    studies = [_read(path, _ATTACKS) for folder in folders for path in sorted(folder.glob(f"**/{ATTACKS}"))]
+    studies = [_read(path) for folder in folders for path in sorted(folder.glob(f"**/{ATTACKS}"))]
     successes = [cell.success for study in studies for cell in study.cells]
     return Beside(
-        groups=tuple(
-            _read(path, _GROUPS) for folder in folders for path in sorted(folder.glob(f"**/{METRICS}/*/*/{FAIRNESS}"))
-        ),
+        groups=tuple(each for folder in folders for each in read_all_fairness(folder)),
         attacks=tuple(success for success in successes if success is not None),
         corrupted=tuple(each for folder in folders for each in read_all_corrupted(folder)),
     )
 
 
-def _read(path: Path, kind: TypeAdapter[_Read]) -> _Read:
+def _read(path: Path) -> AttackStudy:
     try:
-        return kind.validate_json(path.read_bytes())
+        return _ATTACKS.validate_json(path.read_bytes())
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "the whole"

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from anomalib_federated.evaluation.comparison.beside import Beside
+from anomalib_federated.evaluation.comparison.beside import Beside, worst_group
 from anomalib_federated.evaluation.comparison.pareto import Standing, pareto
 from anomalib_federated.evaluation.results import Result, of_method
 from anomalib_federated.evaluation.seed_values import seed_values
@@ -125,7 +125,7 @@ def trade_off(results: Sequence[Result], beside: Beside, *, baseline: str = "cen
     levels = _levels(beside)
     gathered: dict[str, Values] = {
         **{figure: _of_figure(results, figure) for figure in ACCURACY},
-        "worst_group": _mean_of([(each.method, each.category, each.worst) for each in beside.groups]),
+        "worst_group": _mean_of([(each.method, each.category, worst_group(each)) for each in beside.groups]),
         "whitelisting": _worst_attacks(beside),
         **{f"corrupted_{figure}": _of_levels(beside, levels, figure) for figure in ACCURACY},
         "bytes_sent": _mean_of([(each.method, each.category, _bytes(each)) for each in results]),

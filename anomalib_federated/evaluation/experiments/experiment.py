@@ -129,6 +129,11 @@ class Experiment:
         method = self.methods[cell.method].plain()
         return {"method": method, "resamples": self.resamples, **corruptions, **self.settings}
 
+    def groups_of(self, cell: Cell) -> Grouping | None:
+        """The groups that the cell is measured by: its own, or else the first of another method, to compare by."""
+        groupings = (self.methods[cell.method].grouping, *(method.grouping for method in self.methods.values()))
+        return next((grouping for grouping in groupings if grouping is not None), None)
+
     def sites_of(self, cell: Cell) -> Partitioner | None:
         """The partitioner by whose sites the cell is measured: its own, or else the first of another method.
 

@@ -31,8 +31,8 @@ class Source:
         settings: What decided the scores, as plain data.
         data: The data set of the images, set up.
         bank: Of the detector.
-        image_score: How it scores a picture, in words; empty if only maps are known.
         model: The detector; ``None`` if only maps were given.
+        image_score: How it scores a picture, in words; empty if only maps are known.
     """
 
     scored: Callable[[str], Iterator[ScoredImage]]
@@ -41,8 +41,8 @@ class Source:
     settings: dict[str, Any]
     data: AutoVI = field(repr=False)
     bank: MemoryBank | None = field(default=None, repr=False)
-    image_score: str = ""
     model: FederatedPatchcore | None = field(default=None, repr=False)
+    image_score: str = ""
 
 
 def source_of_model(model: FederatedPatchcore, data: AutoVI, *, categories: Sequence[str] | None = None) -> Source:
@@ -69,8 +69,8 @@ def source_of_model(model: FederatedPatchcore, data: AutoVI, *, categories: Sequ
         settings={"bank": model.bank.digest, "space": asdict(model.space), "score": model.scorer.image_score.rule},
         data=data,
         bank=model.bank,
-        image_score=model.scorer.image_score.words,
         model=model,
+        image_score=model.scorer.image_score.words,
     )
 
 

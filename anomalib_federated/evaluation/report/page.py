@@ -15,7 +15,6 @@ from anomalib_federated.evaluation.comparison.beside import read_beside
 from anomalib_federated.evaluation.comparison.compare import compare, headline
 from anomalib_federated.evaluation.comparison.score_rules import different_rules
 from anomalib_federated.evaluation.comparison.trade_off import trade_off
-from anomalib_federated.evaluation.fairness.fairness_file import read_all_fairness
 from anomalib_federated.evaluation.figures import HEADLINES
 from anomalib_federated.evaluation.report.charts import chart_groups, site_charts
 from anomalib_federated.evaluation.report.details import (
@@ -85,10 +84,10 @@ def _content(results: Sequence[Result], folder: Path, baseline: str, figure: str
     tables = figure_tables(results, baseline=baseline, first=figure)
     others = [compare(results, figure=table.name, baseline=baseline) for table in tables if table.name != figure]
     comparisons = [compare(results, figure=figure, baseline=baseline), *others]
-    beside = read_beside([folder])
-    trade = trade_off(results, beside, baseline=baseline)
     cells_there = {(result.method, result.category, result.seed) for result in results}
-    measured = [own for own in read_all_fairness(folder) if (own.method, own.category, own.seed) in cells_there]
+    beside = read_beside([folder])
+    measured = [own for own in beside.groups if (own.method, own.category, own.seed) in cells_there]
+    trade = trade_off(results, beside, baseline=baseline)
     return {
         "css": _text("report.css"),
         "js": _text("report.js"),
