@@ -143,11 +143,6 @@ class Experiment:
         spec = next((spec for spec in named if spec is not None), None)
         return None if spec is None else registry.build("partitioner", spec)
 
-    def groups_of(self, cell: Cell) -> Grouping | None:
-        """The grouping by whose groups the cell is measured: its own, or else the first of another method."""
-        named = (self.methods[cell.method].grouping, *(method.grouping for method in self.methods.values()))
-        return next((grouping for grouping in named if grouping is not None), None)
-
 
 def run_experiment(experiment: Experiment) -> Outcome:
     """Compute all cells that are not finished.
