@@ -70,21 +70,18 @@ def reference_bank(
     clean, defects = _features(images, extractor, seed=seed)
     limit = float(_quantile(nearest(torch.cat(clean[1::2]), torch.cat(clean[::2]))[0], NORMAL))
     patches = torch.cat(clean)
-    differing = [
-        rows for rows in (each[nearest(each, patches)[0] > limit] for each in defects if len(each)) if len(rows)
-    ]
+    found = [each[nearest(each, patches)[0] > limit] for each in defects]
+    differing = [each for each in found if len(each)]
     logger.info("%d of %d patches of synthetic defects are farther than %.4g from all clean ones",
                 sum(map(len, differing)), sum(map(len, defects)), limit)  # fmt: skip
     if not differing:
-        msg = (
-            f"No patch of {len(defects)} synthetic defects differs from the clean ones; take more, or other, pictures."
-        )
+        msg = f"No patch of {len(defects)} synthetic defects differs from the clean ones; take other pictures."
         raise ValueError(msg)
     coreset = registry.build("coreset", METHOD, budget=rows)
     banks = []
-    for site, found in ((CLEAN, clean), (DEFECTS, differing)):
+    for site, chosen in ((CLEAN, clean), (DEFECTS, differing)):
         collection = PatchCollection(extractor.space, dtype="float32")
-        for features in found:
+        for features in chosen:
             collection.add(features.T.reshape(1, -1, len(features), 1), categories)
         banks.append(collection.build_bank(coreset, method=METHOD, site=site, seed=seed))
         collection.close()

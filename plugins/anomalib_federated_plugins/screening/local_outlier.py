@@ -60,10 +60,9 @@ class LocalOutlier(Screening):
         """Refuse outliers; all rows if there are too few sites to know what one is."""
         sites = range(len(banks))
         if len(banks) < FEWEST_SITES or sum(sorted(map(len, banks))[:-2]) < 2:
-            rows = sum(map(len, banks))
             reason = (
-                f"what an outlier is follows from {FEWEST_SITES} sites at least, of which any one has 2 rows; there are "
-                f"{len(banks)} sites with {rows} rows"
+                f"what an outlier is follows from {FEWEST_SITES} sites at least, of which any one has 2 rows; there "
+                f"are {len(banks)} sites with {sum(map(len, banks))} rows"
             )
             return [Refusal(site=bank.sites[0], rows=torch.ones(len(bank), dtype=torch.bool), reason=reason)
                     for bank in banks]  # fmt: skip
@@ -79,8 +78,8 @@ class LocalOutlier(Screening):
             rows = factors > limit
             if bool(rows.any()):
                 reason = (
-                    f"{int(rows.sum())} rows have a local outlier factor among the other sites' rows above {limit:.3g}, "
-                    f"{float(factors[rows].median()):.3g} in the middle and {float(factors.max()):.3g} at most"
+                    f"{int(rows.sum())} rows have a local outlier factor among those of other sites above {limit:.3g}: "
+                    f"{float(factors[rows].median()):.3g} in the middle, {float(factors.max()):.3g} the most"
                 )
                 refusals.append(Refusal(site=banks[judged].sites[0], rows=rows, reason=reason))
         return refusals

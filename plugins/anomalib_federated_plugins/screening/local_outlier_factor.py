@@ -1,7 +1,7 @@
 """Local outlier factors of one site's rows among those of other sites (Breunig et al. 2000).
 
-*LOF: Identifying Density-Based Local Outliers*, https://doi.org/10.1145/335191.335388, with rows to be judged that are no
-part of the rows they are judged by, as scikit-learn's ``LocalOutlierFactor(novelty=True)`` has it. Neighbours are
+*LOF: Identifying Density-Based Local Outliers*, https://doi.org/10.1145/335191.335388, of rows that are no part of the
+rows they are judged by, as scikit-learn's ``LocalOutlierFactor(novelty=True)`` has it. Neighbours are
 searched once for every pair of sites; then the factors against any choice of sites follow without another search.
 """
 
@@ -85,7 +85,7 @@ class SiteNeighbours:
 
 
 def _nearest(x: Tensor, rows: Tensor, *, count: int, same: bool) -> tuple[Tensor, Tensor]:
-    """Distances to the nearest ``count`` of some rows, and their numbers, nearest first; no row is its own neighbour."""
+    """Distances to the nearest ``count`` rows and their numbers, nearest first; no row is its own neighbour."""
     count = min(count, len(rows) - same)
     distances, numbers = torch.empty(len(x), count), torch.empty(len(x), count, dtype=torch.int64)
     step = max(1, CHUNK_ELEMENTS // len(rows))
