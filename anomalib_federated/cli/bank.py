@@ -12,6 +12,7 @@ ACTIONS = {
     "verify": "tell whether files are valid memory banks, and what was agreed",
     "merge": "put several banks into one file, such as those of a site's categories",
     "aggregate": "make the global bank out of the banks of sites, with or without some of them",
+    "reference": "make the centre's reference of clean pictures and synthetic defects, for screenings",
     "add": "take banks that came as files into a federation's folder",
     "remove-site": "forget a site of a federation: its bank, and every trace in the global bank",
     "update": "add new images to the bank of a site, without the old ones",

@@ -114,8 +114,7 @@ def _spot(before: Pixels, rng: np.random.Generator) -> Pixels:
     half = side * rng.uniform(SMALLEST, LARGEST, 2) / 2
     level = (1.2 - np.hypot(along / half[0], across / half[1])).clip(0, 0.4)[..., None] / 0.4
     strength = rng.uniform(0.3, 0.9) * level
-    changed: Pixels = (1 - strength) * before + strength * (0.0 if rng.random() < 0.5 else 1.0)
-    return changed
+    return np.asarray((1 - strength) * before + strength * (0.0 if rng.random() < 0.5 else 1.0))
 
 
 KINDS: dict[str, Callable[[Pixels, np.random.Generator], Pixels]] = {

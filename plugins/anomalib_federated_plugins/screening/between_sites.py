@@ -1,0 +1,57 @@
+"""How far every site's rows are from those of every other site."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from itertools import permutations
+
+import torch
+from torch import Tensor
+
+from anomalib_federated.bank import MemoryBank
+from anomalib_federated.selection.budget import SHARE_ROUNDING
+from anomalib_federated.selection.distances import nearest
+from anomalib_federated.selection.rows import TensorRows
+
+LEAST_SHARE = 0.01
+"""Of rows that screenings take to be typical; of fewer nothing can be said."""
+
+
+def distances_between_sites(banks: Sequence[MemoryBank]) -> list[Tensor]:
+    """Distances of rows to the nearest row of each other site.
+
+    Args:
+        banks: One bank per site, of one category and feature space.
+
+    Returns:
+        Per site with ``n`` rows, shape ``(sites, n)``, float32: Euclidean distance of each of its rows to the nearest
+        of each site; infinite to its own. Takes ``O(N^2 d)`` time for ``N`` rows of all sites.
+
+    Example:
+        >>> from anomalib_federated.testing import example_bank
+        >>> banks = [example_bank(site="a", rows=5), example_bank(site="b", rows=3)]
+        >>> [distances.shape for distances in distances_between_sites(banks)]
+        [torch.Size([2, 5]), torch.Size([2, 3])]
+    """
+    distances = [torch.full((len(banks), len(bank)), torch.inf) for bank in banks]
+    for own, other in permutations(range(len(banks)), 2):
+        rows = banks[other].features.float()
+        for which, block in TensorRows(banks[own].features).blocks():
+            distances[own][other, which] = nearest(block, rows)[0]
+    return distances
+
+
+def share_within(distances: Tensor, share: float) -> float:
+    """The smallest of some distances within which at least such a share of them lies.
+
+    Args:
+        distances: Shape ``(n,)``, ``n >= 1``.
+        share: In (0, 1].
+
+    Example:
+        >>> share_within(torch.tensor([4.0, 1.0, 3.0, 2.0]), 0.75)
+        3.0
+    """
+    rank = max(1, math.ceil(share * len(distances) - SHARE_ROUNDING))
+    return float(distances.kthvalue(rank).values)
