@@ -41,13 +41,19 @@ SCORES = ("target_scores", "good_scores", "triggered_scores")
 def defences(options: argparse.Namespace) -> dict[str, Defence]:
     """Each screening alone, the chains, and the robust strategies."""
     screenings = registry.available("screening") if options.screenings is None else options.screenings
-    wanted = {name: Defence(strategy=_strategy(options), screening=(name,)) for name in screenings}
-    for chain in options.chain:
-        wanted["+".join(chain)] = Defence(strategy=_strategy(options), screening=tuple(chain))
+    wanted = {}
+    for chain in [*([name] for name in screenings), *options.chain]:
+        specs = tuple(_screening(name, options) for name in chain)
+        wanted["+".join(chain)] = Defence(strategy=_strategy(options), screening=specs)
     for name in options.strategies:
         wanted[name] = Defence(strategy={"class_path": name, "init_args": {"budget": options.budget}})
     # A plus sign cannot be in the name of a folder.
     return {name.replace("+", "-"): defence for name, defence in wanted.items()}
+
+
+def _screening(name: str, options: argparse.Namespace) -> str | dict[str, Any]:
+    reference = {"class_path": name, "init_args": {"reference": options.reference}}
+    return reference if name == "trusted_reference" else name
 
 
 def _strategy(options: argparse.Namespace) -> dict[str, Any]:
@@ -139,6 +145,7 @@ def main() -> None:
     parser.add_argument("--attacks", nargs="+", help="attack plugins; by default all")
     parser.add_argument("--screenings", nargs="*", help="screening plugins, each alone; by default all")
     parser.add_argument("--chain", nargs="+", action="append", default=[], help="screenings one after the other")
+    parser.add_argument("--reference", help="file of 'bank reference', for trusted_reference")
     parser.add_argument("--strategies", nargs="*", default=list(STRATEGIES), help="robust strategies")
     parser.add_argument("--bad_sites", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--shares", type=float, nargs="+", default=[0.5], help="of a bad site's rows")

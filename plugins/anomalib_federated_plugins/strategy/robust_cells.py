@@ -12,8 +12,8 @@ from anomalib_federated.bank import MemoryBank
 from anomalib_federated.bank.category_union import CategoryUnion
 from anomalib_federated.interfaces.strategy import BankStrategy, FederationError
 from anomalib_federated.selection.budget import Budget, BudgetLike
+from anomalib_federated.selection.budget_shares import proportional_shares
 from anomalib_federated.selection.distances import nearest
-from anomalib_federated_plugins.strategy.budget_shares import proportional_shares
 from anomalib_federated_plugins.strategy.cell_statistics import CellStatistics, cell_statistics
 
 
