@@ -65,11 +65,11 @@ def with_defect(picture: NDArray[np.uint8], kind: str, *, rng: np.random.Generat
         raise ValueError(msg)
     before = picture.astype(np.float64) / 255
     while True:  # a piece that is pasted where it looks the same is no defect: draw another
-        changed = KINDS[kind](before, rng)
+        changed = KINDS[kind](before, rng).clip(0, 1)
         mask = np.abs(changed - before).max(2) > LEAST_CHANGE
         if mask.sum() >= (SMALLEST * min(mask.shape)) ** 2 / 4:
             break
-    pixels = np.where(mask[..., None], np.round(changed.clip(0, 1) * 255).astype(np.uint8), picture)
+    pixels = np.where(mask[..., None], np.round(changed * 255).astype(np.uint8), picture)
     return SyntheticDefect(picture=pixels, mask=mask, kind=kind)
 
 
