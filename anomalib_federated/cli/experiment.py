@@ -14,10 +14,12 @@ from anomalib_federated.cli.corruption_option import add_corruption, corruptions
 from anomalib_federated.cli.logs import configure_logs
 from anomalib_federated.cli.memory_option import expand_memory
 from anomalib_federated.cli.results_table import print_results
+from anomalib_federated.cli.worst_groups_table import WORST_OF, print_worst_groups
 from anomalib_federated.data import AutoVI
 from anomalib_federated.evaluation.comparison.score_rules import different_rules
 from anomalib_federated.evaluation.experiments.experiment import Experiment, Outcome, run_experiment
 from anomalib_federated.evaluation.experiments.methods import ExperimentError, Method
+from anomalib_federated.evaluation.fairness.fairness_file import read_all_fairness
 from anomalib_federated.files import write_file
 from anomalib_federated.models import FederatedPatchcore
 
@@ -36,7 +38,7 @@ def run(command: str, arguments: Sequence[str]) -> int:
     experiment = _experiment(parser, config)
     write_file(experiment.output / "experiment.yaml", parser.dump(config).encode())
     outcome = run_experiment(experiment)
-    _tell(outcome, experiment.output)
+    _tell(outcome, experiment.output, grouped=any(method.groups for method in experiment.methods.values()))
     return 1 if outcome.failures else 0
 
 
@@ -82,11 +84,13 @@ def _decisive(name: str, part: Namespace) -> dict[str, Any]:
     return {"class_path": settings["class_path"], "init_args": init_args}
 
 
-def _tell(outcome: Outcome, output: Path) -> None:
+def _tell(outcome: Outcome, output: Path, *, grouped: bool) -> None:
     console = Console()
     for seed in sorted({result.seed for result in outcome.results}):
         console.print(f"[bold]seed {seed}")
         print_results([result for result in outcome.results if result.seed == seed])
+    if grouped:
+        print_worst_groups(outcome.results, read_all_fairness(output), WORST_OF)
     if warning := different_rules(outcome.results):
         console.print(f"[bold red]{warning}", soft_wrap=True)
     before = len(outcome.results) - outcome.computed

@@ -16,8 +16,10 @@ from anomalib_federated.cli.memory_option import expand_memory
 from anomalib_federated.cli.plugin_option import PLUGIN, keep_names, plugin_option
 from anomalib_federated.cli.refused_table import print_refused
 from anomalib_federated.cli.results_table import print_results
+from anomalib_federated.cli.worst_groups_table import WORST_OF, print_worst_groups
 from anomalib_federated.data import AutoVI
 from anomalib_federated.evaluation.experiments.federated_run import run_federated
+from anomalib_federated.evaluation.fairness.fairness_file import read_all_fairness
 from anomalib_federated.files import write_file
 from anomalib_federated.interfaces.configured_strategy import build_strategy
 from anomalib_federated.models import FederatedPatchcore
@@ -60,6 +62,8 @@ def run(command: str, arguments: Sequence[str]) -> int:
     )
     write_file(output / "config.yaml", parser.dump(config).encode())
     print_results(results)
+    if config.groups is not None:
+        print_worst_groups(results, read_all_fairness(output), WORST_OF)
     print_refused([each for result in results if result.bank for each in result.bank.refused])
     Console().print(f"Figures, banks and exported detectors lie in {output}.")
     return 0

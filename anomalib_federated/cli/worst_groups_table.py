@@ -15,6 +15,9 @@ from anomalib_federated.evaluation.fairness.seeds import over_seeds
 from anomalib_federated.evaluation.results import Result
 from anomalib_federated.evaluation.undefined import mean, show
 
+WORST_OF = ("auc_spro@0.05", "image_auroc")
+"""The figures that commands show of the worst groups."""
+
 ORDER: tuple[By, ...] = ("group", "site", "defect type")
 
 

@@ -181,16 +181,23 @@ def test_a_broken_file_stops_compare_before_it_prints(tmp_path: Path, capsys: py
     assert str(path) in captured.err
 
 
-def test_an_experiment_measures_the_pooled_detector_site_by_site_too(demo_root: Path, tmp_path: Path) -> None:
+def test_an_experiment_measures_the_pooled_detector_by_groups_and_sites_too(
+    demo_root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     sites = "{class_path: by_pattern, init_args: {pattern: '^(?P<site>s)'}}"  # one: it is short
     arguments = [
         "experiment", f"--data.root={demo_root}", "--data.categories=[tank_screw]", f"--output={tmp_path}",
         "--model.budget=30", "--model.image_size=[96,96]", "--resamples=0",
-        f"--methods={{centralised: {{}}, by_line: {{partitioner: {sites}}}}}",
+        f"--methods={{centralised: {{}}, by_line: {{partitioner: {sites}, groups: {PATTERN}}}}}",
     ]  # fmt: skip
     assert main(arguments) == 0
     pooled, by_line = (
-        read_fairness(result_folder(tmp_path / "seed_0", method, "tank_screw") / "fairness.json").by("site")
+        read_fairness(result_folder(tmp_path / "seed_0", method, "tank_screw") / "fairness.json")
         for method in ("centralised", "by_line")
     )
-    assert [group.name for group in pooled.groups] == [group.name for group in by_line.groups] == ["s"]
+    for by in ("site", "group"):
+        names = [group.name for group in pooled.by(by).groups]
+        assert names == [group.name for group in by_line.by(by).groups] != []
+    rows = [line.split()[:2] for line in capsys.readouterr().out.splitlines()]
+    assert ["centralised", "group"] in rows
+    assert ["by_line", "group"] in rows
