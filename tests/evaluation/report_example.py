@@ -30,11 +30,11 @@ STRENGTH = {"centralised": 1.5, "federated": 1.3, "federated_iid": 1.4}
 SITES = ("plant_north", "plant_south", "plant_west")
 REFUSED = (
     Refused(
-        screening="finite_and_norm", site="plant_south", category="tank_screw", rows=12, of=1165,
+        screening="finite_and_norm", site="plant_south", category="pipe_staple", rows=12, of=1165,
         reason="12 rows repeat an earlier row of the site",
     ),
     Refused(
-        screening="site_zscore", site="plant_east", category="tank_screw", rows=1200, of=1200,
+        screening="site_zscore", site="plant_east", category="pipe_staple", rows=1200, of=1200,
         reason="largest norm 156, 1.63 in the middle: 45.6 robust standard deviations, more than 3.5",
     ),
 )  # fmt: skip
@@ -141,7 +141,7 @@ def _result(method: str, category: str, seed: int, figures: Figures) -> Result:
         for site, n, rows in zip(SITES, (60, 25, 15), (220, 115, 91) if pooled else (340, 165, 115), strict=True)
     ]
     rows = sum(share.rows for share in shares)
-    refused = REFUSED if method == "federated" and category == "tank_screw" else ()
+    refused = REFUSED if method == "federated" and category == "pipe_staple" else ()
     if refused:
         shares.append(SiteShare(site="plant_east", images=0, patches=0, rows=0, bytes_up=768_000, bytes_down=0))
     return Result(

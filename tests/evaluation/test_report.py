@@ -224,7 +224,7 @@ def test_refused_rows_are_told_below_the_sites_with_the_reason(html: str) -> Non
     for each in REFUSED:
         counts = f"{each.rows:,} of {each.of:,}"
         assert [each.site, each.category, each.screening, counts, each.reason] in page.rows
-    (row,) = [row for row in page.rows if row[0] == "plant_east" and len(row) == 9]
+    (row,) = [row for row in page.rows if row[:1] == ["plant_east"] and len(row) == 9]
     assert row[1:4] == ["refused", "refused", "0"]  # no images are known of a site that was refused altogether
     assert "not told" not in row
 
