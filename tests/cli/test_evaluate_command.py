@@ -171,6 +171,7 @@ def test_a_detector_is_measured_on_corrupted_pictures_too(
     assert {name: clean.figures.headline(name) for name in HEADLINES}.items() <= nothing.figures.items()
     assert nothing.intervals == clean.figures.intervals
     assert nothing.figures["tpr@clean0.95"] == nothing.figures["tpr@tnr0.95"]
+    assert nothing.figures["tnr@clean0.95"] == clean.figures.operating_points[1].test_tnr
     # Noise makes every picture look odd: calibrated on clean ones, hardly any passes.
     assert noise.figures["auc_spro@0.05"] < clean.figures.headline("auc_spro@0.05")
     assert noise.figures["tnr@clean0.95"] == 0
