@@ -18,7 +18,7 @@ from anomalib_federated.cli.refused_table import print_refused
 from anomalib_federated.federation.folder import FederationFolder, Version
 from anomalib_federated.federation.merge import merge_site_banks
 from anomalib_federated.interfaces.configured_strategy import build_strategy
-from anomalib_federated.interfaces.screening import Refused
+from anomalib_federated.interfaces.refused import Refused
 from anomalib_federated.interfaces.strategy import BankStrategy
 
 STRATEGY = "federated_coreset"

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.text import Text
 
 from anomalib_federated.cli.plain_table import plain_table
-from anomalib_federated.interfaces.screening import Refused
+from anomalib_federated.interfaces.refused import Refused
 from anomalib_federated.untrusted import said
 
 

@@ -13,7 +13,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
 
 from anomalib_federated.evaluation.figures import Figures
 from anomalib_federated.files import write_file
-from anomalib_federated.interfaces.screening import Refused
+from anomalib_federated.interfaces.refused import Refused
 
 METRICS = "metrics"
 """Folder of the figures in an output folder: ``metrics/<method>/<category>/metrics.json``."""

@@ -10,7 +10,7 @@ from flwr.app import ArrayRecord, Context
 from flwr.serverapp import Grid, ServerApp
 
 from anomalib_federated.bank import MemoryBank
-from anomalib_federated.interfaces.screening import Refused
+from anomalib_federated.interfaces.refused import Refused
 from anomalib_federated.interfaces.strategy import BankStrategy, FederationError
 from anomalib_federated.messages.agreement import Agreement
 from anomalib_federated.messages.bank_arrays import bank_of

@@ -13,7 +13,8 @@ from torch import Tensor
 from anomalib_federated import registry
 from anomalib_federated.bank import MemoryBank
 from anomalib_federated.interfaces.federation_error import FederationError
-from anomalib_federated.interfaces.screening import Refusal, Refused, Screening
+from anomalib_federated.interfaces.refused import Refused
+from anomalib_federated.interfaces.screening import Refusal, Screening
 from anomalib_federated.registry import PluginError
 from anomalib_federated.untrusted import said, shown
 

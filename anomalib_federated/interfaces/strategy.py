@@ -18,7 +18,7 @@ from anomalib_federated import messages, registry
 from anomalib_federated.bank import BankError, MemoryBank
 from anomalib_federated.interfaces.federation_error import FederationError
 from anomalib_federated.interfaces.privacy import BankPrivacy
-from anomalib_federated.interfaces.screening import Refused, refused_altogether
+from anomalib_federated.interfaces.refused import Refused, refused_altogether
 from anomalib_federated.interfaces.screening_chain import Chain, screen_banks
 from anomalib_federated.messages import MessageError, traffic
 from anomalib_federated.messages.agreement import Agreement

@@ -18,7 +18,7 @@ from anomalib_federated.evaluation.experiments.methods import ExperimentError, M
 from anomalib_federated.evaluation.results import BankFacts, Result, read_results
 from anomalib_federated.federation.folder import FederationFolder
 from anomalib_federated.federation.settings import FederationSettings, SettingsError
-from anomalib_federated.interfaces.screening import Refused
+from anomalib_federated.interfaces.refused import Refused
 from anomalib_federated.interfaces.strategy import BankStrategy
 from anomalib_federated.messages.agreement import Agreement
 from anomalib_federated.testing import example_bank

@@ -22,7 +22,7 @@ from anomalib_federated.evaluation.measuring.measure import measure_set
 from anomalib_federated.evaluation.measuring.scored_image import ScoredImage, name_of
 from anomalib_federated.evaluation.measuring.scored_set import collect
 from anomalib_federated.evaluation.results import BankFacts, Result, SiteShare, result_folder, write_result
-from anomalib_federated.interfaces.screening import Refused
+from anomalib_federated.interfaces.refused import Refused
 from anomalib_federated.metrics import DefectsConfig
 from anomalib_federated.testing.privacy import example_report
 

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from anomalib_federated import registry
 from anomalib_federated.bank import MemoryBank
 from anomalib_federated.interfaces.configured_strategy import build_strategy
-from anomalib_federated.interfaces.screening import Refusal, Refused, Screening, refused_altogether
+from anomalib_federated.interfaces.refused import Refused, refused_altogether
+from anomalib_federated.interfaces.screening import Refusal, Screening
 from anomalib_federated.interfaces.screening_chain import build_chain, screen_banks
 from anomalib_federated.interfaces.strategy import FederationError
 from anomalib_federated.registry import PluginError

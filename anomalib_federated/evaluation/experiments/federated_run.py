@@ -19,7 +19,7 @@ from anomalib_federated.evaluation.measuring.source import source_of_model
 from anomalib_federated.evaluation.results import Result
 from anomalib_federated.federation import make_agreement, make_sites
 from anomalib_federated.interfaces.partitioner import Partitioner
-from anomalib_federated.interfaces.screening import Refused
+from anomalib_federated.interfaces.refused import Refused
 from anomalib_federated.interfaces.strategy import BankStrategy
 from anomalib_federated.messages.traffic import TrafficBySite
 from anomalib_federated.models import FederatedPatchcore

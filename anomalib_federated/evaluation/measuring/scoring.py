@@ -25,7 +25,7 @@ from anomalib_federated.evaluation.measuring.scored_set import collect
 from anomalib_federated.evaluation.measuring.source import Source
 from anomalib_federated.evaluation.results import BankFacts, Result, SiteShare, result_folder, write_result
 from anomalib_federated.interfaces.partitioner import Partitioner
-from anomalib_federated.interfaces.screening import Refused
+from anomalib_federated.interfaces.refused import Refused
 from anomalib_federated.messages.traffic import Traffic, TrafficBySite
 
 logger = logging.getLogger(__name__)

@@ -12,7 +12,7 @@ from anomalib_federated.evaluation.report.numbers import Cells
 from anomalib_federated.evaluation.results import BankFacts, Result, SiteShare
 from anomalib_federated.evaluation.undefined import NOT_DEFINED, mean, show
 from anomalib_federated.false_alarms import pictures_expected
-from anomalib_federated.interfaces.screening import Refused, refused_altogether
+from anomalib_federated.interfaces.refused import Refused, refused_altogether
 from anomalib_federated.privacy import PrivacyReport
 
 LIMIT = "0.05"

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from pydantic import AwareDatetime, ConfigDict, Field, TypeAdapter, with_config
 
 from anomalib_federated.federation.folder.events import Count, StoredBank
-from anomalib_federated.interfaces.screening import Refused
+from anomalib_federated.interfaces.refused import Refused
 
 FORMAT = 1
 """How ``version.json`` is written."""

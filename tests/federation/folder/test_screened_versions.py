@@ -9,7 +9,7 @@ import torch
 from anomalib_federated.federation.folder import FederationFolder, FolderError
 from anomalib_federated.federation.folder.unchanged import unchanged_version
 from anomalib_federated.interfaces.configured_strategy import build_strategy
-from anomalib_federated.interfaces.screening import Refused
+from anomalib_federated.interfaces.refused import Refused
 from anomalib_federated.interfaces.strategy import FederationError
 from anomalib_federated.registry import PluginError
 
