@@ -27,9 +27,10 @@ class TrustedReference(Screening):
     bad sites, has a part in it, and one site alone can be screened. There is nothing to set: both distances are of one
     space, so that no unit enters.
 
-    It sees features of defects that resemble the synthetic ones more than they resemble good parts, and most of what is
-    foreign altogether. It does not see a defect of a kind that the synthetic ones do not cover. Its price is small: an
-    honest mode that none of the centre's pictures shows is refused only where it lies towards a synthetic defect.
+    It sees features of defects that resemble the synthetic ones more than they resemble good parts. It does not see a
+    defect of a kind that the synthetic ones do not cover, nor what is foreign altogether: that lies on one side or the
+    other by chance. Its price is small: an honest mode that none of the centre's pictures shows is refused only where
+    it lies towards a synthetic defect.
 
     Args:
         reference: File of the command ``anomalib-federated bank reference``, or several merged into one by ``bank
