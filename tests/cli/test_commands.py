@@ -49,6 +49,7 @@ OF_CONFIGURATIONS = {
     "privacy": "federate",
     "experiment": "experiment",
     "robustness": "attack",
+    "trade_off": "experiment",
 }
 """Folder of configurations to the command of our own that they are for; the others are anomalib's."""
 
