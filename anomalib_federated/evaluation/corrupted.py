@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
 
 from anomalib_federated.evaluation.figures import HEADLINES, Interval
+from anomalib_federated.evaluation.first_problem import first_problem
 from anomalib_federated.evaluation.results import METRICS, Result, ResultError, result_folder
 from anomalib_federated.files import write_file
 
@@ -95,9 +96,7 @@ def read_corrupted(path: Path) -> Corrupted:
     try:
         return _CORRUPTED.validate_json(path.read_bytes())
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "the whole"
-        msg = f"{path} is no {FILE} of this package: {first['msg']} ({where}); measure again."
+        msg = f"{path} is no {FILE} of this package: {first_problem(error)}; measure again."
         raise ResultError(msg) from error
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
 
 from anomalib_federated.evaluation.figures import Figures
+from anomalib_federated.evaluation.first_problem import first_problem
 from anomalib_federated.files import write_file
 from anomalib_federated.interfaces.refused import Refused
 
@@ -157,9 +158,7 @@ def read_result(path: Path) -> Result:
     try:
         return _RESULT.validate_python(content)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        msg = f"{path} is no metrics.json of this package: {first['msg']} ({where or 'the whole'}); measure again."
+        msg = f"{path} is no metrics.json of this package: {first_problem(error)}; measure again."
         raise ResultError(msg) from error
 
 

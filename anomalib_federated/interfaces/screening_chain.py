@@ -66,6 +66,24 @@ def screen_banks(banks: Sequence[MemoryBank], chain: Chain) -> tuple[list[Memory
         >>> [len(bank) for bank in left], [(each.site, each.rows, each.of) for each in refused]
         ([9, 20], [('b', 10, 30)])
     """
+    kept, refused = kept_rows(banks, chain)
+    for each in refused:
+        logger.info("%s refuses %d of %d rows of site %s, category %s: %s",
+                    each.screening, each.rows, each.of, each.site, each.category, each.reason)  # fmt: skip
+    left = banks_left(banks, kept)
+    _check_something_is_left(banks, left, refused)
+    return left, tuple(refused)
+
+
+def kept_rows(banks: Sequence[MemoryBank], chain: Chain) -> tuple[dict[str, Tensor], list[Refused]]:
+    """Which rows a chain lets in, be it none; see :func:`screen_banks`.
+
+    Returns:
+        Per site, shape ``(rows of its bank,)``, bool; and what was refused.
+
+    Raises:
+        PluginError: If a screening's answer is none.
+    """
     refused: list[Refused] = []
     kept = {bank.sites[0]: torch.ones(len(bank), dtype=torch.bool) for bank in banks}
     for category in sorted({name for bank in banks for name in bank.categories}):
@@ -78,9 +96,12 @@ def screen_banks(banks: Sequence[MemoryBank], chain: Chain) -> tuple[list[Memory
         for each, rows in _refusals(held, category, chain):
             kept[each.site][numbers[each.site][rows]] = False
             refused.append(each)
-    left = [_left(bank, kept[bank.sites[0]]) for bank in banks if bool(kept[bank.sites[0]].any())]
-    _check_something_is_left(banks, left, refused)
-    return left, tuple(refused)
+    return kept, refused
+
+
+def banks_left(banks: Sequence[MemoryBank], kept: Mapping[str, Tensor]) -> list[MemoryBank]:
+    """The banks without the rows that were refused; sites of which all were are left out."""
+    return [_left(bank, kept[bank.sites[0]]) for bank in banks if bool(kept[bank.sites[0]].any())]
 
 
 def _left(bank: MemoryBank, kept: Tensor) -> MemoryBank:
@@ -108,8 +129,6 @@ def _refusals(held: Mapping[str, MemoryBank], category: str, chain: Chain) -> It
                 of=len(held[site]),
                 reason=said(refusal.reason),
             )
-            logger.info("%s refuses %d of %d rows of site %s, category %s: %s",
-                        name, each.rows, each.of, site, category, each.reason)  # fmt: skip
             yield each, gone
             numbers[site] = numbers[site][~refusal.rows]
             if len(numbers[site]):

@@ -15,6 +15,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 from anomalib_federated.evaluation.corrupted import Corrupted, read_all_corrupted
 from anomalib_federated.evaluation.fairness.fairness_file import read_all_fairness
 from anomalib_federated.evaluation.fairness.figures import By, Fairness
+from anomalib_federated.evaluation.first_problem import first_problem
 from anomalib_federated.evaluation.results import ResultError
 
 ATTACKS = "attacks.json"
@@ -144,7 +145,5 @@ def _read(path: Path) -> AttackStudy:
     try:
         return _ATTACKS.validate_json(path.read_bytes())
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "the whole"
-        msg = f"{path} cannot be used: {first['msg']} ({where}); measure again, or remove it."
+        msg = f"{path} cannot be used: {first_problem(error)}; measure again, or remove it."
         raise ResultError(msg) from error

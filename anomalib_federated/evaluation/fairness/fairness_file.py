@@ -9,6 +9,7 @@ from pathlib import Path
 from pydantic import TypeAdapter, ValidationError
 
 from anomalib_federated.evaluation.fairness.figures import Fairness
+from anomalib_federated.evaluation.first_problem import first_problem
 from anomalib_federated.evaluation.results import METRICS, ResultError, result_folder
 from anomalib_federated.files import write_file
 
@@ -37,9 +38,7 @@ def read_fairness(path: Path) -> Fairness:
     try:
         return _FAIRNESS.validate_python(json.loads(path.read_bytes()))
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        msg = f"{path} is no {FILE} of this package: {first['msg']} ({where or 'the whole'}); measure again."
+        msg = f"{path} is no {FILE} of this package: {first_problem(error)}; measure again."
         raise ResultError(msg) from error
     except ValueError as error:
         msg = f"{path} is no JSON: {error}; measure again."

@@ -6,13 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, TypeAlias
 
-import torch
 from torch import Tensor
 
 from anomalib_federated import registry
 from anomalib_federated.bank import MemoryBank
 from anomalib_federated.evaluation.robustness.loot import RobustnessError
-from anomalib_federated.interfaces.screening import Screening
+from anomalib_federated.interfaces.screening_chain import Chain, banks_left, build_chain, kept_rows
 from anomalib_federated.interfaces.strategy import BankStrategy
 
 PluginSpec: TypeAlias = str | Mapping[str, Any]
@@ -36,13 +35,13 @@ class Defence:
     screening: tuple[PluginSpec, ...] = ()
     seed: int = 0
 
-    def chain(self) -> list[Screening]:
+    def chain(self) -> Chain:
         """The screenings, made anew.
 
         Raises:
             PluginError: If one cannot be had.
         """
-        return [registry.build("screening", each) for each in self.screening]
+        return build_chain(self.screening)
 
     def make_strategy(self) -> BankStrategy:
         """The strategy, made anew.
@@ -62,14 +61,7 @@ class Defence:
         Returns:
             Per site, shape ``(rows of its bank,)``, bool.
         """
-        ordered = sorted(banks, key=lambda bank: bank.sites)
-        passed = {bank.sites[0]: torch.ones(len(bank), dtype=torch.bool) for bank in ordered}
-        for screening in self.chain():
-            for refusal in screening.screen(only(ordered, passed)):
-                # A view of those left, not a copy: the refusal counts rows that earlier screenings left.
-                left = passed[refusal.site].nonzero().flatten()
-                passed[refusal.site][left[refusal.rows]] = False
-        return passed
+        return kept_rows(sorted(banks, key=lambda bank: bank.sites), self.chain())[0]
 
     def merge(self, banks: Sequence[MemoryBank], passed: Mapping[str, Tensor]) -> MemoryBank:
         """The global bank of the rows that passed.
@@ -77,7 +69,7 @@ class Defence:
         Raises:
             RobustnessError: If none did.
         """
-        left = only(banks, passed)
+        left = banks_left(banks, passed)
         if not left:
             msg = "The defence refuses all rows of all sites, so there is no global bank; loosen its screenings."
             raise RobustnessError(msg)
@@ -86,12 +78,3 @@ class Defence:
     def plain(self) -> dict[str, Any]:
         """The settings as plain data."""
         return asdict(self)
-
-
-def only(banks: Sequence[MemoryBank], passed: Mapping[str, Tensor]) -> list[MemoryBank]:
-    """The banks without the rows that did not pass; sites of which none did are left out."""
-    return [
-        bank if bool(mask.all()) else bank.select(mask.nonzero().flatten())
-        for bank in banks
-        if bool((mask := passed[bank.sites[0]]).any())
-    ]

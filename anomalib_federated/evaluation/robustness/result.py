@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
 
+from anomalib_federated.evaluation.first_problem import first_problem
 from anomalib_federated.evaluation.robustness.loot import RobustnessError
 from anomalib_federated.evaluation.robustness.measures import Admission, BankFigures, Success
 from anomalib_federated.evaluation.robustness.study import Cell
@@ -81,7 +82,5 @@ def read_cell(path: Path) -> CellResult:
     try:
         return _RESULT.validate_json(path.read_bytes())
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "the whole"
-        msg = f"{path} is no result of an attack: {first['msg']} ({where}); remove it, and it is computed again."
+        msg = f"{path} is no result of an attack: {first_problem(error)}; remove it, and it is computed again."
         raise RobustnessError(msg) from error

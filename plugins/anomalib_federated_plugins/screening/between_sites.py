@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from anomalib_federated.bank import MemoryBank
+from anomalib_federated.interfaces.screening import Refusal
 from anomalib_federated.selection.budget import SHARE_ROUNDING
 from anomalib_federated.selection.distances import nearest
 from anomalib_federated.selection.rows import TensorRows
@@ -55,3 +56,8 @@ def share_within(distances: Tensor, share: float) -> float:
     """
     rank = max(1, math.ceil(share * len(distances) - SHARE_ROUNDING))
     return float(distances.kthvalue(rank).values)
+
+
+def refuse_all(banks: Sequence[MemoryBank], *, reason: str) -> list[Refusal]:
+    """All rows of all sites: of a screening that has too few sites to compare."""
+    return [Refusal(site=bank.sites[0], rows=torch.ones(len(bank), dtype=torch.bool), reason=reason) for bank in banks]

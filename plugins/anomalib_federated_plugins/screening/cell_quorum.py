@@ -10,7 +10,12 @@ from torch import Tensor
 from anomalib_federated.bank import MemoryBank
 from anomalib_federated.interfaces.screening import Refusal, Screening
 from anomalib_federated_plugins.screening.arguments import check_number
-from anomalib_federated_plugins.screening.between_sites import LEAST_SHARE, distances_between_sites, share_within
+from anomalib_federated_plugins.screening.between_sites import (
+    LEAST_SHARE,
+    distances_between_sites,
+    refuse_all,
+    share_within,
+)
 
 
 class CellQuorum(Screening):
@@ -66,8 +71,7 @@ class CellQuorum(Screening):
             reason = (
                 f"a quorum of {self.quorum} needs rows of {self.quorum + 1} sites at least, and there are {len(banks)}"
             )
-            return [Refusal(site=bank.sites[0], rows=torch.ones(len(bank), dtype=torch.bool), reason=reason)
-                    for bank in banks]  # fmt: skip
+            return refuse_all(banks, reason=reason)
         distances = distances_between_sites(banks)
         typical = _typical(distances, self.typical)
         refusals = []

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch
-
 from anomalib_federated.bank import MemoryBank
 from anomalib_federated.interfaces.screening import Refusal, Screening
 from anomalib_federated_plugins.screening.arguments import check_number
-from anomalib_federated_plugins.screening.between_sites import LEAST_SHARE, share_within
+from anomalib_federated_plugins.screening.between_sites import LEAST_SHARE, refuse_all, share_within
 from anomalib_federated_plugins.screening.local_outlier_factor import SiteNeighbours
 
 FEWEST_SITES = 3
@@ -40,6 +38,7 @@ class LocalOutlier(Screening):
         ValueError: If an argument is impossible.
 
     Example:
+        >>> import torch
         >>> from dataclasses import replace
         >>> from anomalib_federated.testing import example_bank
         >>> good = [example_bank(site=site, seed=seed) for seed, site in enumerate("abcd")]
@@ -64,8 +63,7 @@ class LocalOutlier(Screening):
                 f"what an outlier is follows from {FEWEST_SITES} sites at least, of which any one has 2 rows; there "
                 f"are {len(banks)} sites with {sum(map(len, banks))} rows"
             )
-            return [Refusal(site=bank.sites[0], rows=torch.ones(len(bank), dtype=torch.bool), reason=reason)
-                    for bank in banks]  # fmt: skip
+            return refuse_all(banks, reason=reason)
         neighbours = SiteNeighbours(banks, count=self.neighbors)
         refusals = []
         for judged in sites:

@@ -7,9 +7,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from anomalib_federated.evaluation.robustness.defence import Defence, only
+from anomalib_federated.evaluation.robustness.defence import Defence
 from anomalib_federated.evaluation.robustness.loot import RobustnessError
 from anomalib_federated.interfaces.screening import Refusal, Screening
+from anomalib_federated.interfaces.screening_chain import banks_left
 from anomalib_federated.registry import PluginError
 from anomalib_federated.testing import example_bank
 
@@ -72,8 +73,8 @@ def test_the_order_of_banks_does_not_matter():
 def test_a_site_of_which_all_is_refused_is_left_out():
     sent = banks()
     passed = {"a": torch.ones(30, dtype=torch.bool), "b": torch.zeros(20, dtype=torch.bool)}
-    assert [bank.sites for bank in only(sent, passed)] == [("a",)]
-    assert only(sent, passed)[0] is sent[0]
+    assert [bank.sites for bank in banks_left(sent, passed)] == [("a",)]
+    assert banks_left(sent, passed)[0] is sent[0]
 
 
 def test_a_defence_that_refuses_everything_is_told():
