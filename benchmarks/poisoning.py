@@ -1,10 +1,11 @@
 """Measure every attack against every defence: defects hidden, triggers passed, and what the defences cost.
 
 The sites of a data set, by a pattern of its file names, send banks of equal size; one or more of them are bad. Every
-screening is a defence of its own, so is every chain of ``--chain``, and so are the strategies ``median`` and
-``trimmed_mean``; each is measured without an attack, too. Patch features are made once and kept in ``--store``; cells
-that are finished are kept in ``--output``, so that an interrupted run goes on. Defaults are smaller than those of a
-real federation (2,000 rows a site, 4,000 in the global bank, some of the test pictures), so that a cell takes seconds.
+screening is a defence of its own, so is every chain of ``--chain``, every quorum of sites by which a detector scores,
+and the strategies ``median`` and ``trimmed_mean``; each is measured without an attack, too. Patch features are made
+once and kept in ``--store``; cells that are finished are kept in ``--output``, so that an interrupted run goes on.
+Defaults are smaller than those of a real federation (2,000 rows a site, 4,000 in the global bank, some of the test
+pictures), so that a cell takes seconds.
 
 Prints one JSON line; each cell goes to stderr as it is finished. Attacks are for evaluation only.
 
@@ -45,6 +46,11 @@ def defences(options: argparse.Namespace) -> dict[str, Defence]:
     for chain in [*([name] for name in screenings), *options.chain]:
         specs = tuple(_screening(name, options) for name in chain)
         wanted["+".join(chain)] = Defence(strategy=_strategy(options), screening=specs)
+    for quorum in options.site_quorums:
+        for name, specs in (("", ()), ("norm+zscore+", ("finite_and_norm", "site_zscore"))):
+            wanted[f"{name}quorum_of_{quorum}"] = Defence(
+                strategy=_by_site(options), screening=specs, site_quorum=quorum
+            )
     for name in options.strategies:
         wanted[name] = Defence(strategy={"class_path": name, "init_args": {"budget": options.budget}})
     # A plus sign cannot be in the name of a folder.
@@ -54,6 +60,12 @@ def defences(options: argparse.Namespace) -> dict[str, Defence]:
 def _screening(name: str, options: argparse.Namespace) -> str | dict[str, Any]:
     reference = {"class_path": name, "init_args": {"reference": options.reference}}
     return reference if name == "trusted_reference" else name
+
+
+def _by_site(options: argparse.Namespace) -> dict[str, Any]:
+    """Rows of every site, as a quorum of sites needs them."""
+    init_args = {"budget": options.budget, "fairness": "equal", "group_by": "site"}
+    return {"class_path": "fair_coreset", "init_args": init_args}
 
 
 def _strategy(options: argparse.Namespace) -> dict[str, Any]:
@@ -147,6 +159,7 @@ def main() -> None:
     parser.add_argument("--chain", nargs="+", action="append", default=[], help="screenings one after the other")
     parser.add_argument("--reference", help="file of 'bank reference', for trusted_reference")
     parser.add_argument("--strategies", nargs="*", default=list(STRATEGIES), help="robust strategies")
+    parser.add_argument("--site_quorums", type=int, nargs="*", default=[2, 3], help="of detectors, each a defence")
     parser.add_argument("--bad_sites", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--shares", type=float, nargs="+", default=[0.5], help="of a bad site's rows")
     parser.add_argument("--site_budget", type=int, default=2000, help="rows that a site sends")

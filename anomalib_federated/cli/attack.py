@@ -61,6 +61,9 @@ def run(command: str, arguments: Sequence[str]) -> int:
 
 def _study(config: Namespace) -> Study:
     strategy = plugin_option(config.strategy, default=PLUGINS["--strategy"])
+    if config.model.init_args.site_quorum != 1:
+        msg = "The model's site_quorum would hold for 'no defence' too; set it in a defence instead."
+        raise RobustnessError(msg)
     attacks, defences = _plain(config.attacks), _plain(config.defences)
     return Study(
         attacks={name: _named(name, spec) for name, spec in attacks.items()},
@@ -95,14 +98,19 @@ def _named(name: str, spec: Mapping[str, Any] | None) -> dict[str, Any]:
 
 
 def _defence(name: str, spec: Mapping[str, Any], strategy: str | dict[str, Any], *, seed: int) -> Defence:
-    if unknown := sorted(set(spec) - {"strategy", "screening"}):
-        msg = f"The defence '{name}' has no setting '{unknown[0]}'; it knows strategy and screening."
+    if unknown := sorted(set(spec) - {"strategy", "screening", "site_quorum"}):
+        msg = f"The defence '{name}' has no setting '{unknown[0]}'; it knows strategy, screening and site_quorum."
         raise RobustnessError(msg)
     screening = spec.get("screening") or ()
     if isinstance(screening, str | Mapping):
         msg = f"The screening of the defence '{name}' is {screening!r}; give a list of plugins, even of one."
         raise RobustnessError(msg)
-    return Defence(strategy=spec.get("strategy") or strategy, screening=tuple(screening), seed=seed)
+    return Defence(
+        strategy=spec.get("strategy") or strategy,
+        screening=tuple(screening),
+        site_quorum=spec.get("site_quorum", 1),
+        seed=seed,
+    )
 
 
 def _decisive(part: Namespace) -> dict[str, Any]:
@@ -172,7 +180,10 @@ def _parser(command: str) -> ArgumentParser:
         "--attacks", type=dict[str, dict[str, Any] | None], required=True, help="per name: class_path, init_args"
     )
     parser.add_argument(
-        "--defences", type=dict[str, dict[str, Any] | None], default={}, help="per name: screening, strategy"
+        "--defences",
+        type=dict[str, dict[str, Any] | None],
+        default={},
+        help="per name: screening, strategy, site_quorum",
     )
     parser.add_argument("--shares", type=list[float], default=[0.5], help="of a bad site's rows that are the attack's")
     parser.add_argument("--bad_sites", type=list[int], default=[1], help="numbers of bad sites")

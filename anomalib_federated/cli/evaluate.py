@@ -34,7 +34,7 @@ from anomalib_federated.models import FederatedPatchcore, detector_of
 SOURCES = ("bank", "ckpt_path", "maps")
 """Options of which exactly one is given."""
 
-SCORING = ("weights", "score", "num_neighbors", "score_clip", "false_alarm_rate")
+SCORING = ("weights", "score", "num_neighbors", "score_clip", "site_quorum", "false_alarm_rate")
 """Settings of the detector that its bank does not bring with it."""
 
 

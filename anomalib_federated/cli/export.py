@@ -26,7 +26,7 @@ from anomalib_federated.models import FederatedPatchcore, detector_of
 from anomalib_federated.models.image_score import ScoreRule
 from anomalib_federated.untrusted import said, shown
 
-SCORING = ("score", "num_neighbors", "score_clip", "false_alarm_rate", "weights")
+SCORING = ("score", "num_neighbors", "score_clip", "site_quorum", "false_alarm_rate", "weights")
 """Options that are settings of the detector."""
 PROJECTIONS = {"pca": pca, "orthogonal": orthogonal}
 
@@ -126,6 +126,12 @@ def _with_thresholds_of(model: FederatedPatchcore, folder: Path, *, banks: set[s
     if clip != model.scorer.image_score.clip:
         msg = f"The bundle {folder} has score_clip = {shown(clip)}, and thresholds of it; give the same --score_clip."
         raise ValueError(msg)
+    quorum = bundle.manifest.get("site_quorum", 1)
+    if quorum != model.scorer.site_quorum:
+        msg = (
+            f"The bundle {folder} has site_quorum = {shown(quorum)}, and thresholds of it; give the same --site_quorum."
+        )
+        raise ValueError(msg)
     for name in model.bank.categories:
         model.post_processor.adopt(name, bundle.manifest["categories"][name])
     return _Prepared(model=model, reference=model)
@@ -197,5 +203,6 @@ def _parser(command: str) -> argparse.ArgumentParser:
     add("--score", choices=get_args(ScoreRule), default="smoothed_max", help="rule of a picture's score (smoothed_max)")
     add("--num_neighbors", type=int, default=9, help="neighbourhood of the rule reweighted (9)")
     add("--score_clip", type=float, metavar="DISTANCE", help="the most that one patch counts (no limit)")
+    add("--site_quorum", type=int, default=1, help="sites that must have seen the like of what is normal (1)")
     add("--weights", metavar="FILE", help="weights of the backbone (packaged, or from timm's hub)")
     return parser

@@ -100,14 +100,18 @@ def prune(model: FederatedPatchcore, pictures: Mapping[str, Sequence[Tensor]], *
         tolerance: The most by which a patch's distance may grow, as a share of the category's image threshold.
 
     Raises:
-        CompressionError: If a category has no pictures, rows have places, or the rule ``reweighted`` scores by the rows
-            around the nearest.
+        CompressionError: If a category has no pictures, rows have places or are told apart by site, or the rule
+            ``reweighted`` scores by the rows around the nearest.
     """
     if not 0 < tolerance < 1:
         msg = f"The tolerance of pruning is {tolerance}; give a share of the threshold between 0 and 1."
         raise CompressionError(msg)
-    if model.bank.row_place is not None or model.scorer.image_score.rule == "reweighted":
-        msg = "Rows that count at places, or are weighted by their neighbours, cannot be pruned; leave pruning out."
+    scorer = model.scorer
+    if model.bank.row_place is not None or scorer.image_score.rule == "reweighted" or scorer.site_quorum > 1:
+        msg = (
+            "Rows that count at places, are weighted by their neighbours, or count by site cannot be pruned; leave "
+            "pruning out."
+        )
         raise CompressionError(msg)
     kept, dropped = [], {}
     for number, category in enumerate(model.bank.categories):

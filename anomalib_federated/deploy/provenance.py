@@ -21,6 +21,7 @@ def provenance(model: FederatedPatchcore) -> dict[str, Any]:
         "score": model.scorer.image_score.rule,
         "num_neighbors": model.scorer.image_score.neighbors,
         "score_clip": model.scorer.image_score.clip,
+        "site_quorum": model.scorer.site_quorum,
         "bank": {"digest": model.bank.digest, "rows": len(model.bank)},
         "sites": list(model.bank.sites),
         "privacy": describe_privacy(model.bank),
@@ -30,7 +31,7 @@ def provenance(model: FederatedPatchcore) -> dict[str, Any]:
 def category_provenance(model: FederatedPatchcore, category: str) -> dict[str, Any]:
     """What a bundle says of one category: its thresholds, its rows, and which sites' pictures are behind them."""
     return {
-        "bank_rows": len(model.category_rows(category).rows),
+        "bank_rows": len(model.bank.for_category(category)),
         **model.post_processor.description(category),
         "contributions": [
             {"site": item.site, "pictures": item.images, "patches": item.patches, "rows": item.rows}

@@ -12,7 +12,7 @@ from flwr.clientapp.typing import Mod
 from anomalib_federated import messages
 from anomalib_federated.bank import FeatureSpace
 from anomalib_federated.federation.scores import to_records
-from anomalib_federated.federation.scoring import ScorePictures, image_score_of
+from anomalib_federated.federation.scoring import ScorePictures, scorer_of
 from anomalib_federated.federation.site import Site
 from anomalib_federated.messages.agreement import Agreement
 from anomalib_federated.messages.sums import ROUND, states_in, sum_records
@@ -101,10 +101,10 @@ def _answer_metrics(app: ClientApp, site_of: SiteOf, score: ScorePictures) -> No
     @app.evaluate("metrics")
     def metrics(message: Message, context: Context) -> Message:
         bank = messages.bank_in(message.content, source="the server")
-        rule = image_score_of(messages.record(message, messages.CONFIG, ConfigRecord), source="the server")
+        scorer = scorer_of(messages.record(message, messages.CONFIG, ConfigRecord), source="the server")
         site = site_of(context, bank.space)
         site.refuse_unprotected("how well a bank judges its test pictures")
-        return _reply(message, site, to_records(score(site, bank, rule)))
+        return _reply(message, site, to_records(score(site, bank, scorer)))
 
 
 def _reply(message: Message, site: Site, records: Mapping[str, ConfigRecord | MetricRecord]) -> Message:

@@ -22,7 +22,7 @@ from anomalib_federated.flower_app.logs import show_logs
 from anomalib_federated.messages import MessageError
 from anomalib_federated.messages.agreement import Agreement
 from anomalib_federated.models import FederatedPatchcore
-from anomalib_federated.models.image_score import ImageScore
+from anomalib_federated.models.patch_scorer import PatchScorer
 from anomalib_federated.privacy.ledger import BudgetExceededError
 from anomalib_federated.registry import PluginError
 
@@ -57,7 +57,7 @@ def _file_of(context: Context) -> str:
     return path
 
 
-def score(site: Site, bank: MemoryBank, rule: ImageScore) -> Mapping[str, SiteScores]:
+def score(site: Site, bank: MemoryBank, scorer: PatchScorer) -> Mapping[str, SiteScores]:
     """Score a global bank on the test pictures of the site that :func:`site_of` made.
 
     Raises:
@@ -82,7 +82,7 @@ def score(site: Site, bank: MemoryBank, rule: ImageScore) -> Mapping[str, SiteSc
         least_pictures=settings.least_pictures,
         batch_size=settings.data.eval_batch_size,
     )
-    return pictures(site, bank, rule)
+    return pictures(site, bank, scorer)
 
 
 def keep_quotas(message: Message, context: Context, call_next: ClientAppCallable) -> Message:

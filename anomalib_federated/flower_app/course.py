@@ -175,9 +175,9 @@ def _measure(grid: Grid, folder: FederationFolder, bank: MemoryBank, settings: F
 
 
 def _score(grid: Grid, folder: FederationFolder, bank: MemoryBank, settings: FederationSettings) -> FederatedScores:
-    rule = settings.model.scorer.image_score
+    scorer = settings.model.scorer
     try:
-        return score_global_bank(grid, bank, _nodes(grid, folder), rule=rule, timeout=settings.patience)
+        return score_global_bank(grid, bank, _nodes(grid, folder), scorer=scorer, timeout=settings.patience)
     except UNREACHABLE as error:
         return FederatedScores(sites={}, left_out=_unheard(bank, error), traffic={})
 

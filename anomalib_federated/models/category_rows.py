@@ -9,19 +9,24 @@ import torch
 from torch import Tensor
 
 from anomalib_federated.bank import MemoryBank
+from anomalib_federated.models.site_quorum import site_blocks
 from anomalib_federated.models.two_stage_search import FEWEST_ROWS, RowSketch
+from anomalib_federated.selection.distances import centre_of
 
 
 class CategoryRows(NamedTuple):
-    """Bank rows around their mean: products of centred features are small and lose few digits.
+    """Bank rows around a point amid them: products of centred features are small and lose few digits.
 
     Attributes:
-        rows: Shape ``(m, k)``, float32: with the mean subtracted and, if there is a projection, multiplied by it.
-        centre: The mean, shape ``(d,)``.
+        rows: Shape ``(m, k)``, float32: with the centre subtracted and, if there is a projection, multiplied by it.
+        centre: A median, shape ``(d,)``: rows that a bad site sends from afar do not move it, which would cost the
+            others digits.
         projection: Shape ``(d, k)``; ``None`` leaves features as they are, so ``k`` is ``d``.
         places: Where each row counts, shape ``(m, 2)``, see :class:`anomalib_federated.bank.MemoryBank`; ``None`` means
             everywhere.
         sketch: Few digits of the rows, by which a graph searches; ``None`` compares all rows.
+        blocks: Which bank rows these are, block by block of one site each, shape ``(sites, m / sites)``, int64, see
+            :func:`~anomalib_federated.models.site_quorum.site_blocks`; ``None`` does not tell sites apart.
 
     Example:
         >>> from anomalib_federated.testing import example_bank
@@ -37,15 +42,27 @@ class CategoryRows(NamedTuple):
     projection: Tensor | None = None
     places: Tensor | None = None
     sketch: RowSketch | None = None
+    blocks: Tensor | None = None
 
     @classmethod
-    def of(cls, bank: MemoryBank) -> CategoryRows:
-        """The rows of a bank of one category."""
+    def of(cls, bank: MemoryBank, *, site_quorum: int = 1) -> CategoryRows:
+        """The rows of a bank of one category.
+
+        Args:
+            bank: The bank.
+            site_quorum: If above 1, rows are arranged by site.
+
+        Raises:
+            BankError: If the bank has rows of fewer sites.
+        """
         (category,) = bank.categories
         features, projection = bank.features.float(), bank.projections.get(category)
-        centre = features.mean(0)
+        blocks = site_blocks(bank, site_quorum) if site_quorum > 1 else None
+        if blocks is not None:
+            features = features[blocks.flatten()]
+        centre = centre_of(features)
         rows = features - centre
-        return cls(rows if projection is None else rows @ projection, centre, projection, bank.row_place)
+        return cls(rows if projection is None else rows @ projection, centre, projection, bank.row_place, blocks=blocks)
 
     def compared(self, features: Tensor) -> Tensor:
         """Features of patches as they are compared with the rows.
@@ -60,8 +77,8 @@ class CategoryRows(NamedTuple):
         return centred if self.projection is None else centred @ self.projection
 
     def sketched(self) -> CategoryRows:
-        """The same with a sketch, if there are so many rows without places that it saves time."""
-        if self.places is not None or len(self.rows) < FEWEST_ROWS:
+        """The same with a sketch, if there are so many rows that count everywhere and for all that it saves time."""
+        if self.places is not None or self.blocks is not None or len(self.rows) < FEWEST_ROWS:
             return self
         return self._replace(sketch=RowSketch.of(self.rows))
 

@@ -59,6 +59,8 @@ class FederatedPatchcore(MemoryBankMixin, AnomalibModule):
             (not for rows that have places).
         num_neighbors: Neighbourhood size of ``reweighted``.
         score_clip: The most that one patch's distance counts, in scores and maps; ``None`` takes it as it is.
+        site_quorum: How many sites must have seen the like of what is normal: a patch's distance is that to its site of
+            this rank. With 2, no single site can make a defect normal for all.
         false_alarm_rate: Share of normal validation pictures that may score above the threshold.
         site: Name that rows selected here carry.
         seed: Decides every random choice of the coreset.
@@ -98,6 +100,7 @@ class FederatedPatchcore(MemoryBankMixin, AnomalibModule):
         score: ScoreRule = "smoothed_max",
         num_neighbors: int = 9,
         score_clip: float | None = None,
+        site_quorum: int = 1,
         false_alarm_rate: float = 0.05,
         site: str = "local",
         seed: int = 0,
@@ -128,7 +131,7 @@ class FederatedPatchcore(MemoryBankMixin, AnomalibModule):
         self.coreset: Coreset = registry.build("coreset", coreset, budget=budget)
         self.coreset_name = registry.name_of(coreset, kind="coreset")
         self.coreset_args = {} if isinstance(coreset, str) else dict(coreset.get("init_args") or {})
-        self.scorer = PatchScorer(ImageScore(score, neighbors=num_neighbors, clip=score_clip))
+        self.scorer = PatchScorer(ImageScore(score, neighbors=num_neighbors, clip=score_clip), site_quorum=site_quorum)
         self.site = site
         self.seed = seed
         self._bank: MemoryBank | None = None
@@ -149,7 +152,7 @@ class FederatedPatchcore(MemoryBankMixin, AnomalibModule):
 
         Raises:
             BankError: On reading, if the model has none yet; on setting, if the bank's feature space is another one
-                (the error names the field).
+                (the error names the field), or it has rows of fewer sites than the quorum.
         """
         if self._bank is None:
             msg = "The model has no memory bank yet: fit it, or set its bank."
@@ -161,8 +164,10 @@ class FederatedPatchcore(MemoryBankMixin, AnomalibModule):
         if differing := bank.space.differences(self.space):
             msg = f"The bank was not made by this model's settings: {differing}."
             raise BankError(msg)
+        quorum = self.scorer.site_quorum
+        rows = {name: CategoryRows.of(bank.for_category(name), site_quorum=quorum) for name in bank.categories}
         self._bank = bank
-        self._compare_with({name: CategoryRows.of(bank.for_category(name)) for name in bank.categories})
+        self._compare_with(rows)
         self._is_fitted = torch.tensor([True], device=self.device)
 
     def search_as_exported(self) -> None:

@@ -14,6 +14,7 @@ from anomalib_federated.models.image_score import ImageScore
 from anomalib_federated.models.nearest_rows import nearest_rows, nearest_rows_in_place, several_nearest_rows
 from anomalib_federated.models.part_frame import to_picture
 from anomalib_federated.models.patch_features import patch_rows
+from anomalib_federated.models.site_quorum import nearest_by_quorum
 from anomalib_federated.models.two_stage_search import nearest_in_two_stages
 
 MAP_SIGMA = 4
@@ -28,13 +29,37 @@ class PatchScorer(nn.Module):
 
     Args:
         image_score: Rule for the score of a picture.
+        site_quorum: A patch's distance is that to its site of this rank, the nearest being 1: so many sites must have
+            seen the like of what is normal. See :mod:`anomalib_federated.models.site_quorum`.
+
+    Raises:
+        ValueError: If the quorum is no number of sites, or above 1 for ``reweighted``, which weights by rows of all
+            sites.
     """
 
-    def __init__(self, image_score: ImageScore) -> None:
+    def __init__(self, image_score: ImageScore, *, site_quorum: int = 1) -> None:
         super().__init__()
+        if isinstance(site_quorum, bool) or not isinstance(site_quorum, int) or site_quorum < 1:
+            msg = f"site_quorum is {site_quorum!r}; give a number of sites, 1 for the distance to any row."
+            raise ValueError(msg)
+        if site_quorum > 1 and image_score.rule == "reweighted":
+            msg = "The rule reweighted weights by rows of all sites; leave site_quorum at 1, or choose another rule."
+            raise ValueError(msg)
         self.image_score = image_score
+        self.site_quorum = site_quorum
         # Smoothing down and then across is the same as at once, in 2 x 33 instead of 33 x 33 products a pixel.
         self.smooth = nn.Sequential(*(_blur_along(axis) for axis in range(2)))
+
+    @property
+    def words(self) -> str:
+        """All that decides a score besides features and rows.
+
+        Example:
+            >>> PatchScorer(ImageScore("max"), site_quorum=2).words
+            'max, distances to the site of rank 2'
+        """
+        quorum = "" if self.site_quorum == 1 else f", distances to the site of rank {self.site_quorum}"
+        return self.image_score.words + quorum
 
     def forward(
         self, embedding: Tensor, bank: CategoryRows, image_size: torch.Size, affine: Tensor | None = None
@@ -72,7 +97,7 @@ class PatchScorer(nn.Module):
         return scores, self.smooth(to_picture(grid, affine, image_size))
 
     def nearest(self, embedding: Tensor, bank: CategoryRows) -> tuple[Tensor, Tensor, Tensor]:
-        """The nearest bank row of each patch.
+        """The nearest bank row of each patch: of the site whose rank is the quorum, if the rows are told apart.
 
         Args:
             embedding: Patch features, shape ``(batch, d, rows, columns)``.
@@ -84,7 +109,9 @@ class PatchScorer(nn.Module):
         """
         batch, _, height, width = embedding.shape
         queries = bank.compared(patch_rows(embedding))
-        if bank.places is not None:
+        if bank.blocks is not None:
+            distances, owners = nearest_by_quorum(queries, bank.rows, bank.blocks, self.site_quorum)
+        elif bank.places is not None:
             distances, owners = nearest_rows_in_place(queries, bank.rows, bank.places, (height, width))
         elif bank.sketch is not None:
             distances, owners = nearest_in_two_stages(queries.reshape(batch, height, width, -1), bank.rows, bank.sketch)

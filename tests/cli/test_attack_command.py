@@ -114,10 +114,15 @@ def test_cells_of_other_settings_are_refused(
         ({"attacks": {"whitelistin": None}}, "Did you mean 'whitelisting'?"),
         ({"defences": {"x": {"screnning": []}}}, "has no setting 'screnning'"),
         ({"defences": {"x": {"screening": "finite_and_norm"}}}, "give a list of plugins"),
+        ({"defences": {"x": {"site_quorum": 0}}}, "site_quorum is 0"),
+        (
+            {"model": {"class_path": "anomalib_federated.models.FederatedPatchcore", "init_args": {"site_quorum": 2}}},
+            "set it in a defence instead",
+        ),
         ({"target": "rust"}, "The target 'rust' has 0 test pictures"),
         ({"partitioner": {"class_path": "iid", "init_args": {"sites": 1}}}, "attacks need at least 2"),
     ],
-    ids=["attack", "setting", "screening", "target", "one site"],
+    ids=["attack", "setting", "screening", "quorum", "quorum of all", "target", "one site"],
 )
 def test_mistakes_are_told(
     demo_root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], changed: dict[str, object], problem: str

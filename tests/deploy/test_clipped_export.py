@@ -17,7 +17,7 @@ from anomalib_federated.deploy.export import ExportSettings, export_bundle
 from anomalib_federated.deploy.runtimes import openvino_runtime, torch_file_runtime
 from anomalib_federated.evaluation.experiments.training import train_centralised
 from anomalib_federated.evaluation.measuring.calibrate import calibrate
-from anomalib_federated.federation.scoring import image_score_of
+from anomalib_federated.federation.scoring import scorer_of
 from anomalib_federated.messages import MessageError
 from anomalib_federated.models import FederatedPatchcore, detector_of
 
@@ -113,9 +113,9 @@ def test_thresholds_of_another_clip_are_refused(
 
 
 def test_sites_are_asked_to_score_with_the_clip() -> None:
-    asked = ConfigRecord({"score": "max", "num_neighbors": 9, "score_clip": 1.5})
-    assert image_score_of(asked, source="the server").clip == 1.5
+    asked = ConfigRecord({"score": "max", "num_neighbors": 9, "site_quorum": 1, "score_clip": 1.5})
+    assert scorer_of(asked, source="the server").image_score.clip == 1.5
     for rule, clip in (("max", -1.0), ("max", float("nan")), ("max", 1), ("reweighted", 1.5)):
-        config = ConfigRecord({"score": rule, "num_neighbors": 9, "score_clip": clip})
+        config = ConfigRecord({"score": rule, "num_neighbors": 9, "site_quorum": 1, "score_clip": clip})
         with pytest.raises(MessageError, match="'score_clip' of the message from the server"):
-            image_score_of(config, source="the server")
+            scorer_of(config, source="the server")

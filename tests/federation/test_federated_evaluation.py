@@ -19,6 +19,7 @@ from anomalib_federated.messages import MessageError
 from anomalib_federated.metrics import AUSPRO, FPR_LIMITS
 from anomalib_federated.models import FederatedPatchcore
 from anomalib_federated.models.image_score import ImageScore
+from anomalib_federated.models.patch_scorer import PatchScorer
 from anomalib_federated_plugins.strategy.federated_coreset import FederatedCoreset
 
 NODES = {"north": 1, "south": 2, "west": 3}
@@ -94,7 +95,9 @@ def test_each_site_tells_the_figures_of_its_own_pictures(plants):
 def test_another_rule_for_the_score_travels_with_the_question(plants):
     model, sites, pictures, bank = plants
     grid = in_process_grid(sites, score=SitePictures(model, pictures, least_pictures=1))
-    rules = [score_global_bank(grid, bank, NODES, rule=ImageScore(name)) for name in ("smoothed_max", "max")]
+    rules = [
+        score_global_bank(grid, bank, NODES, scorer=PatchScorer(ImageScore(name))) for name in ("smoothed_max", "max")
+    ]
     assert model.scorer.image_score.rule == "max"
     first, second = (found.sites["north"]["pipe_staple"] for found in rules)
     assert first.auc_spro == second.auc_spro
@@ -135,7 +138,7 @@ def bank(sites, agreement):
 FULL = SiteScores(good=6, defective=9, auroc=0.75, average_precision=0.5, auc_spro=(0.0, 0.25, 0.5, 0.75, 1.0))
 
 
-def told(site, bank, rule):
+def told(site, bank, scorer):
     return dict.fromkeys(bank.categories, FULL)
 
 
@@ -143,7 +146,7 @@ def test_what_leaves_a_site_is_declared(sites, bank):
     grid = in_process_grid(sites, score=told)
     content = RecordDict({
         **messages.bank_records(bank),
-        messages.CONFIG: ConfigRecord({"score": "max", "num_neighbors": 9}),
+        messages.CONFIG: ConfigRecord({"score": "max", "num_neighbors": 9, "site_quorum": 1}),
     })  # fmt: skip
     (reply,) = grid.send_and_receive([Message(content, dst_node_id=2, message_type=METRICS)])
     assert set(reply.content) == {"site", "good", "defective", "auroc", "average_precision", "auc_spro"}
@@ -177,7 +180,7 @@ def test_a_rule_that_nobody_knows_is_refused_by_the_site(sites, bank):
     grid = in_process_grid(sites, score=told)
     content = RecordDict({
         **messages.bank_records(bank),
-        messages.CONFIG: ConfigRecord({"score": "eval\x1b", "num_neighbors": 9}),
+        messages.CONFIG: ConfigRecord({"score": "eval\x1b", "num_neighbors": 9, "site_quorum": 1}),
     })  # fmt: skip
     (reply,) = grid.send_and_receive([Message(content, dst_node_id=1, message_type=METRICS)])
     assert "no image score rule 'eval\\x1b', as the server asks for; it may be max, " in reply.error.reason

@@ -30,7 +30,7 @@ CELLS = 4096
 def patch_distances(
     model: FederatedPatchcore, pictures: InspectionDataset, *, batch_size: int = 4
 ) -> dict[str, Distances]:
-    """Distances of the patches of pictures to their nearest bank rows.
+    """Distances of the patches of pictures to their nearest bank rows, as the detector takes them (its site quorum).
 
     Args:
         model: A model with a bank.

@@ -13,7 +13,7 @@ from anomalib_federated.federation.scores import LEAST_PICTURES, SiteScores
 from anomalib_federated.federation.site import Site
 from anomalib_federated.metrics import FPR_LIMITS
 from anomalib_federated.models import FederatedPatchcore
-from anomalib_federated.models.image_score import ImageScore
+from anomalib_federated.models.patch_scorer import PatchScorer
 
 
 class SitePictures:
@@ -46,7 +46,7 @@ class SitePictures:
         self._least = least_pictures
         self._batch_size = batch_size
 
-    def __call__(self, site: Site, bank: MemoryBank, rule: ImageScore) -> dict[str, SiteScores]:
+    def __call__(self, site: Site, bank: MemoryBank, scorer: PatchScorer) -> dict[str, SiteScores]:
         """Figures per category of which the site has test pictures and the bank rows.
 
         Raises:
@@ -55,8 +55,8 @@ class SitePictures:
         pictures = self._pictures.get(site.name)
         if pictures is None:
             return {}
+        self._model.scorer = scorer.to(self._model.device)  # before the bank, whose rows it arranges
         self._model.bank = bank
-        self._model.scorer.image_score = rule.to(self._model.device)
         present = set(pictures.samples["category"])
         return {name: self._scores(pictures.of_category(name)) for name in sorted(present & set(bank.categories))}
 

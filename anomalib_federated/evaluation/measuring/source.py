@@ -66,11 +66,11 @@ def source_of_model(model: FederatedPatchcore, data: AutoVI, *, categories: Sequ
         ),
         validation_scores=scores,
         thresholds=model.post_processor.thresholds,
-        settings={"bank": model.bank.digest, "space": asdict(model.space), "score": model.scorer.image_score.rule},
+        settings={"bank": model.bank.digest, "space": asdict(model.space), "score": model.scorer.words},
         data=data,
         bank=model.bank,
         model=model,
-        image_score=model.scorer.image_score.words,
+        image_score=model.scorer.words,
     )
 
 

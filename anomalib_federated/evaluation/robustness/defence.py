@@ -1,4 +1,4 @@
-"""Defences: a chain of screenings before a strategy, and which rows they let in."""
+"""Defences: a chain of screenings before a strategy, and how many sites a detector then asks for."""
 
 from __future__ import annotations
 
@@ -24,16 +24,26 @@ class Defence:
     Attributes:
         strategy: The strategy plugin.
         screening: Screening plugins, in the order in which they look.
+        site_quorum: Of the detector that scores with the global bank.
         seed: Of the strategy.
+
+    Raises:
+        RobustnessError: If the quorum is no number of sites.
 
     Example:
         >>> Defence(strategy="concatenate").plain()
-        {'strategy': 'concatenate', 'screening': (), 'seed': 0}
+        {'strategy': 'concatenate', 'screening': (), 'site_quorum': 1, 'seed': 0}
     """
 
     strategy: PluginSpec = "federated_coreset"
     screening: tuple[PluginSpec, ...] = ()
+    site_quorum: int = 1
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        if isinstance(self.site_quorum, bool) or not isinstance(self.site_quorum, int) or self.site_quorum < 1:
+            msg = f"A defence's site_quorum is {self.site_quorum!r}; give a number of sites, 1 for no quorum."
+            raise RobustnessError(msg)
 
     def chain(self) -> Chain:
         """The screenings, made anew.

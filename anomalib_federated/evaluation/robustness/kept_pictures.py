@@ -18,6 +18,7 @@ from anomalib_federated.metrics import Defect
 from anomalib_federated.models import FederatedPatchcore
 from anomalib_federated.models.category_rows import CategoryRows
 from anomalib_federated.models.image_transform import image_transform
+from anomalib_federated.models.patch_scorer import PatchScorer
 from anomalib_federated.progress import progress_bar
 from anomalib_federated.selection.distances import nearest
 
@@ -72,22 +73,26 @@ class KeptPictures:
         return self._rows.grid(self._numbers[position])
 
     @torch.inference_mode()
-    def scored(self, bank: MemoryBank, *, positions: Sequence[int] | None = None) -> Iterator[ScoredImage]:
+    def scored(
+        self, bank: MemoryBank, *, site_quorum: int = 1, positions: Sequence[int] | None = None
+    ) -> Iterator[ScoredImage]:
         """Score the pictures against a bank.
 
         Args:
             bank: Of their category alone, in the model's feature space.
+            site_quorum: Of the detector.
             positions: Which pictures; ``None`` takes all.
 
         Yields:
             The pictures, in this order.
         """
-        rows = CategoryRows.of(bank)
+        rows = CategoryRows.of(bank, site_quorum=site_quorum)
+        scorer = PatchScorer(self._model.scorer.image_score, site_quorum=site_quorum)
         wanted = range(len(self)) if positions is None else positions
         with progress_bar(f"scoring {self._site.name}", total=len(wanted)) as advance:
             for position in wanted:
                 picture, embedding = self._pictures[position], self.grid(position).permute(2, 0, 1)[None]
-                score, spread = self._model.scorer(embedding, rows, torch.Size(picture.map_size), picture.affine)
+                score, spread = scorer(embedding, rows, torch.Size(picture.map_size), picture.affine)
                 yield ScoredImage(
                     name=name_of(picture.path),
                     category=picture.category,

@@ -117,10 +117,10 @@ class Admission:
     rare_kept: float
 
 
-def measure_bank(bank: MemoryBank, scene: Scene) -> BankFigures:
-    """Score all pictures against a bank: one pass over their patches."""
+def measure_bank(bank: MemoryBank, scene: Scene, *, site_quorum: int = 1) -> BankFigures:
+    """Score all pictures against a bank, by so many sites: one pass over their patches."""
     parts: dict[str, Part] = {}
-    for item in scene.test.scored(bank):
+    for item in scene.test.scored(bank, site_quorum=site_quorum):
         # Pictures of one folder may have channels of several types; none is told apart here.
         part = parts.setdefault(item.defect_type, Part(folder=item.defect_type, types=frozenset()))
         part.add(item, ImageFigures(name=item.name, defect_type=item.defect_type, score=item.score))
@@ -131,14 +131,16 @@ def measure_bank(bank: MemoryBank, scene: Scene) -> BankFigures:
     good, target = parts[GOOD], parts[scene.target]
     others = [part for name, part in parts.items() if name not in {GOOD, scene.target}]
     return BankFigures(
-        threshold=threshold_at_tnr([item.score for item in scene.validation.scored(bank)], TNR),
+        threshold=threshold_at_tnr(
+            [item.score for item in scene.validation.scored(bank, site_quorum=site_quorum)], TNR
+        ),
         image_auroc=auroc,
         auc_spro_target=_auc_spro([good, target]),
         auc_spro_others=_auc_spro([good, *others]) if others else None,
         honest_radius=float(torch.quantile(scene.validation.distances(bank).double(), RADIUS_QUANTILE)),
         target_scores=_scores(target.images),
         good_scores=_scores(good.images),
-        triggered_scores=_scores(scene.with_trigger.scored(bank)),
+        triggered_scores=_scores(scene.with_trigger.scored(bank, site_quorum=site_quorum)),
     )
 
 

@@ -114,7 +114,7 @@ class _Runner:
 
     def __init__(self, study: Study, scene: Scene) -> None:
         self.study, self.scene = study, scene
-        self._figures: dict[str, BankFigures] = {}
+        self._figures: dict[tuple[str, int], BankFigures] = {}
         honest = list(scene.honest.values())
         self._undefended = study.undefended.merge(honest, study.undefended.let_in(honest))
 
@@ -131,7 +131,7 @@ class _Runner:
         banks = list(sent.values())
         passed = defence.let_in(banks)
         bank = defence.merge(banks, passed)
-        figures = self._measured(bank)
+        figures = self._measured(bank, defence.site_quorum)
         before = figures if clean is None else clean.figures
         thresholds = before.threshold, figures.threshold
         return CellResult(
@@ -150,10 +150,11 @@ class _Runner:
             settings=to_jsonable_python(self.study.settings_of(cell)),
         )
 
-    def _measured(self, bank: MemoryBank) -> BankFigures:
-        if bank.digest not in self._figures:
-            self._figures[bank.digest] = measure_bank(bank, self.scene)
-        return self._figures[bank.digest]
+    def _measured(self, bank: MemoryBank, site_quorum: int) -> BankFigures:
+        which = bank.digest, site_quorum
+        if which not in self._figures:
+            self._figures[which] = measure_bank(bank, self.scene, site_quorum=site_quorum)
+        return self._figures[which]
 
 
 def _change(after: float | None, before: float | None) -> float | None:

@@ -85,6 +85,17 @@ def test_a_perfect_screening_leaves_nothing_hidden(outcome: Outcome) -> None:
         assert attacked.admission.poison_admitted == 0
 
 
+def test_a_quorum_of_two_sites_leaves_nothing_hidden(scene: Scene, tmp_path: Path) -> None:
+    by_site = {"class_path": "fair_coreset", "init_args": {"budget": 300, "fairness": "equal"}}
+    quorum = Defence(strategy=by_site, site_quorum=2)
+    found = run_study(study_in(tmp_path, attacks={"adaptive": "adaptive"}, defences={"quorum": quorum}), lambda: scene)
+    attacked = result_of(found, defence="quorum", attack="adaptive", bad=1, share=0.5)
+    assert attacked.whitelisting.found_clean == 3
+    assert attacked.whitelisting.rate == 0.0
+    assert attacked.admission.poison_in_bank > 0  # in the bank, and of no avail
+    assert result_of(found, defence="none", attack="adaptive", bad=1, share=0.5).whitelisting.rate >= 2 / 3
+
+
 def test_the_adaptive_attacker_knows_the_oracle_and_gives_up(outcome: Outcome, scene: Scene) -> None:
     attacked = result_of(outcome, defence="oracle", attack="adaptive", bad=1, share=0.5)
     assert attacked.admission.poison == 0

@@ -42,7 +42,8 @@ class ToyPictures:
         grid[0] = value
         return grid
 
-    def scored(self, bank: MemoryBank):
+    def scored(self, bank: MemoryBank, *, site_quorum: int = 1):
+        assert site_quorum == 1
         for name, value in self.defects.items():
             folder = name.split("_")[0]
             rows = bank.features[:, 0].float()
