@@ -321,6 +321,9 @@ class FederatedPatchcore(MemoryBankMixin, AnomalibModule):
     def to_onnx(self, *args: Any, **kwargs: Any) -> Path:  # noqa: ANN401 - as in anomalib
         """Export to ONNX as anomalib does, in the first opset that knows antialiased resizing.
 
+        ONNX's antialiasing differs from torch's, and so do scores of pictures larger than the network's size, by one
+        or two per cent; :func:`anomalib_federated.deploy.export.export_bundle` writes ONNX that agrees.
+
         Raises:
             ValueError: If features are made in the part's frame: torch's ONNX export has no resizing to a size that it
                 computes from the picture's.

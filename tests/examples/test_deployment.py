@@ -23,7 +23,8 @@ from anomalib_federated.models import FederatedPatchcore
 from tests.examples.relay import in_plain, not_tls, relay_to
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "deployment"
-PLANTS = {"plant-a": "pipe_clip", "plant-b": "pipe_staple", "plant-c": "tank_screw"}
+PLANTS = {"plant-a": "pipe_clip", "plant-b": "tank_screw"}
+"""Two of the script's three, to save time: each answer of a plant is a process of its own."""
 SAID = [b"POST /v1/fleet/", b"HTTP/1.1 200", b"flwr-public-key", b"flwr-signature", b"-----BEGIN PUBLIC KEY-----"]
 """Words of Flower's own."""
 
@@ -68,6 +69,7 @@ def deployed(loopback, tmp_path_factory):
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(loopback, "gate_before", gate_behind_a_relay)
+        patch.setattr(loopback, "PLANTS", PLANTS)
         try:
             loopback.main(["--output", str(output), "--scale", "0.16", "--images", "6", "--side", "64"])
         except loopback.LoopbackError as error:
@@ -157,7 +159,7 @@ def test_nothing_of_the_exchange_is_in_plain(output, relay):
     folder = FederationFolder.open(output / "centre" / "folder")
     parts = [part for site in folder.sites() for part in parts_of(folder.bank(site))]
     keys = public_keys(output)
-    assert len(parts) > 900
+    assert len(parts) > 600
     assert len(keys) == 2 * len(PLANTS)
     assert in_plain(relay.seen(), [*SAID, *keys, *parts]) == []
 

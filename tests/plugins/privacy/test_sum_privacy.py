@@ -16,7 +16,7 @@ from anomalib_federated.backbones import BackboneError
 from anomalib_federated.models.patch_features import PatchFeatureExtractor
 from anomalib_federated.privacy.noise import Noise
 from anomalib_federated.testing import example_bank
-from anomalib_federated.testing.privacy import CHECKS, ConstantNoise, seeded_noise
+from anomalib_federated.testing.privacy import ConstantNoise, seeded_noise
 from anomalib_federated_plugins.privacy.adaptive_gaussian import AdaptiveGaussian
 from anomalib_federated_plugins.privacy.codebook_sum import CodebookSum
 from anomalib_federated_plugins.privacy.cosine_map import position_cosines, to_cosines
@@ -57,12 +57,6 @@ def distance(found, patch, place):
         apart = (found.places - torch.tensor(place)).norm(dim=1)
         rows = rows[apart == apart.min()]
     return float(((patch - rows) @ found.projection).norm(dim=1).min())
-
-
-@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
-@pytest.mark.parametrize("plugin", PLUGINS)
-def test_conformance(plugin, check):
-    check(plugin)
 
 
 NUMBERS = st.one_of(
