@@ -76,6 +76,10 @@ class CategoryRows(NamedTuple):
         centred = features - self.centre
         return centred if self.projection is None else centred @ self.projection
 
+    def in_bank(self, owners: Tensor) -> Tensor:
+        """The numbers in the bank of rows that have these numbers here; int64, of any shape."""
+        return owners if self.blocks is None else self.blocks.flatten()[owners]
+
     def sketched(self) -> CategoryRows:
         """The same with a sketch, if there are so many rows that count everywhere and for all that it saves time."""
         if self.places is not None or self.blocks is not None or len(self.rows) < FEWEST_ROWS:

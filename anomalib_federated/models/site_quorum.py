@@ -75,7 +75,7 @@ def nearest_by_quorum(queries: Tensor, rows: Tensor, blocks: Tensor, quorum: int
         quorum: Which site counts, from 1.
 
     Returns:
-        Distances and row numbers in the bank, both of shape ``(n,)``: float32 and int64.
+        Distances and row numbers, both of shape ``(n,)``: float32 and int64.
 
     Example:
         >>> rows, blocks = torch.tensor([[0.0], [9.0], [7.0], [7.0]]), torch.tensor([[0, 1], [2, 2]])
@@ -92,4 +92,4 @@ def nearest_by_quorum(queries: Tensor, rows: Tensor, blocks: Tensor, quorum: int
         distances, own = (torch.stack(parts, 1) for parts in zip(*found, strict=True))
     ordered, sites = distances.topk(quorum, dim=1, largest=False)
     site = sites[:, -1]
-    return ordered[:, -1], blocks[site, own.gather(1, site.unsqueeze(1)).squeeze(1)]
+    return ordered[:, -1], own.gather(1, site.unsqueeze(1)).squeeze(1) + site * blocks.shape[1]
