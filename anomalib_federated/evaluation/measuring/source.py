@@ -70,7 +70,7 @@ def source_of_model(model: FederatedPatchcore, data: AutoVI, *, categories: Sequ
         data=data,
         bank=model.bank,
         model=model,
-        image_score=model.scorer.words,
+        image_score=model.scorer.image_score.words,
     )
 
 
