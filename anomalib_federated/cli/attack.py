@@ -62,6 +62,9 @@ def run(command: str, arguments: Sequence[str]) -> int:
 def _study(config: Namespace) -> Study:
     strategy = plugin_option(config.strategy, default=PLUGINS["--strategy"])
     attacks, defences = _plain(config.attacks), _plain(config.defences)
+    if not (categories := config.data.init_args.categories) or len(categories) != 1:
+        msg = f"Attacks are measured on one category, got {categories}; name it in data.categories."
+        raise RobustnessError(msg)
     return Study(
         attacks={name: _named(name, spec) for name, spec in attacks.items()},
         defences={name: _defence(name, spec or {}, strategy, seed=config.seed) for name, spec in defences.items()},
@@ -71,7 +74,7 @@ def _study(config: Namespace) -> Study:
         output=Path(config.output),
         seed=config.seed,
         settings={
-            "category": config.data.init_args.categories,
+            "category": categories,
             "target": config.target,
             "partitioner": plugin_option(config.partitioner, default=PLUGINS["--partitioner"]),
             "pictures": {"good": config.most_good, "others": config.most_others},

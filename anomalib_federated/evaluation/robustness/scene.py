@@ -129,9 +129,13 @@ def make_scene(
         seed: Decides which pictures bad sites own, which sites turn bad, and every choice of sites and partitioner.
 
     Raises:
-        RobustnessError: If there is not exactly one category, no validation picture, or the target has too few
-            pictures.
+        RobustnessError: If there is not exactly one category, no validation picture or no good test picture, or the
+            target has too few pictures.
     """
+    for name, most, least in (("most_good", most_good, 1), ("most_others", most_others, 0)):
+        if most is not None and most < least:
+            msg = f"{name} is {most}; give a number of pictures of at least {least}, or leave it out."
+            raise RobustnessError(msg)
     datamodule.setup()
     if len(datamodule.categories) != 1 or not len(datamodule.val_data):
         msg = (
@@ -142,7 +146,11 @@ def make_scene(
     test = datamodule.test_data
     owned = attackers_pictures(test, target, seed=seed)
     measured = _measured(test, owned, target=target, most_good=most_good, most_others=most_others, seed=seed)
-    good = measured.sample(np.flatnonzero(measured.samples["label"] == GOOD)[:TRIGGERED_TEST].tolist())
+    normal = np.flatnonzero(measured.samples["label"] == GOOD)[:TRIGGERED_TEST].tolist()
+    if not normal:
+        msg = f"There is no good test picture of {datamodule.categories[0]} to measure an attack on; add some."
+        raise RobustnessError(msg)
+    good = measured.sample(normal)
     sites = make_sites(
         datamodule, partitioner, extractor=model.model, seed=seed, store=store / "sites", memory=model.memory,
         store_dtype=model.store_dtype,
