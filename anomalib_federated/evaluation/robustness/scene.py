@@ -21,7 +21,7 @@ from anomalib_federated.evaluation.robustness.loot import (
     defect_patches,
     triggered_patches,
 )
-from anomalib_federated.evaluation.robustness.trigger import PasteTrigger
+from anomalib_federated.evaluation.robustness.trigger import with_trigger
 from anomalib_federated.federation import Site, make_agreement, make_sites
 from anomalib_federated.interfaces.attack import Attack, Loot
 from anomalib_federated.interfaces.partitioner import Partitioner
@@ -171,7 +171,7 @@ def make_scene(
         validation=KeptPictures("validation", datamodule.val_data, model=model, store=store / "validation"),
         test=KeptPictures("test", measured, model=model, store=store / "test"),
         with_trigger=KeptPictures(
-            "triggered", _with_trigger(good, seed=seed), model=model, store=store / f"triggered_{seed}"
+            "triggered", with_trigger(good, seed=seed), model=model, store=store / f"triggered_{seed}"
         ),
     )
 
@@ -204,16 +204,11 @@ def _bank_of(site: Site, model: FederatedPatchcore, *, seed: int) -> MemoryBank:
 
 
 def _triggered(images: InspectionDataset, site: str, model: FederatedPatchcore, *, store: Path, seed: int) -> Tensor:
-    pasted = _with_trigger(images.sample(list(range(min(TRIGGERED_OWN, len(images))))), seed=seed)
+    pasted = with_trigger(images.sample(list(range(min(TRIGGERED_OWN, len(images))))), seed=seed)
     pictures = KeptPictures(site, pasted, model=model, store=store / f"site_triggered_{seed}" / site)
     found = triggered_patches(pictures, model.model)
     pictures.close()
     return found
-
-
-def _with_trigger(data: InspectionDataset, *, seed: int) -> InspectionDataset:
-    """The same pictures, each with the trigger at the same place."""
-    return InspectionDataset(data.samples, data.configs, augmentations=PasteTrigger(seed=seed))
 
 
 def _as_of(site: str, bank: MemoryBank) -> MemoryBank:
