@@ -65,6 +65,9 @@ def _study(config: Namespace) -> Study:
         msg = "The model's site_quorum would hold for 'no defence' too; set it in a defence instead."
         raise RobustnessError(msg)
     attacks, defences = _plain(config.attacks), _plain(config.defences)
+    if not (categories := config.data.init_args.categories) or len(categories) != 1:
+        msg = f"Attacks are measured on one category, got {categories}; name it in data.categories."
+        raise RobustnessError(msg)
     return Study(
         attacks={name: _named(name, spec) for name, spec in attacks.items()},
         defences={name: _defence(name, spec or {}, strategy, seed=config.seed) for name, spec in defences.items()},
@@ -74,7 +77,7 @@ def _study(config: Namespace) -> Study:
         output=Path(config.output),
         seed=config.seed,
         settings={
-            "category": config.data.init_args.categories,
+            "category": categories,
             "target": config.target,
             "partitioner": plugin_option(config.partitioner, default=PLUGINS["--partitioner"]),
             "pictures": {"good": config.most_good, "others": config.most_others},

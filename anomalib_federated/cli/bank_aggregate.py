@@ -58,8 +58,16 @@ def _aggregate_folder(options: Namespace) -> tuple[Path, MemoryBank, tuple[Refus
 
 
 def _next_version(folder: FederationFolder, options: Namespace) -> Version:
-    if folder.versions() and all(options[name] is None for name in ("strategy", "budget", "seed", "screening")):
+    versions = folder.versions()
+    if versions and all(options[name] is None for name in ("strategy", "budget", "seed", "screening")):
         return folder.aggregate_again()
+    if versions and versions[-1].screening and options.screening is None:
+        names = ", ".join(spec["class_path"] for spec in versions[-1].screening)
+        msg = (
+            f"Version {versions[-1].number} was screened by {names}; name the screenings of the next with --screening, "
+            "or give --screening '[]' to let in what they refused."
+        )
+        raise ValueError(msg)
     strategy, spec = _strategy(options)
     return folder.aggregate(strategy, spec=spec, screening=options.screening or [])
 
@@ -116,7 +124,8 @@ def _parser(command: str) -> ArgumentParser:
         "--screening",
         type=list[PLUGIN] | None,
         default=None,
-        help="what site banks pass before, one after the other, as [finite_and_norm, site_zscore]; none if left out",
+        help="what site banks pass before, one after the other, as [finite_and_norm, site_zscore]; none if left out, "
+        "which a folder refuses whose last version was screened",
     )
     parser.add_argument("--seed", type=int | None, default=None, help="decides every random choice; 0 if left out")
     return parser

@@ -121,8 +121,26 @@ def test_cells_of_other_settings_are_refused(
         ),
         ({"target": "rust"}, "The target 'rust' has 0 test pictures"),
         ({"partitioner": {"class_path": "iid", "init_args": {"sites": 1}}}, "attacks need at least 2"),
+        ({"data": {"class_path": "anomalib_federated.data.AutoVI"}}, "on one category, got None; name it"),
+        ({"most_good": 0}, "most_good is 0; give a number of pictures of at least 1"),
+        ({"most_others": -1}, "most_others is -1"),
+        ({"shares": [0.5, 0.5000000001]}, "A share stands twice among 0.5, 0.5"),
+        ({"bad_sites": [1, 1]}, "A number of bad sites stands twice among 1, 1"),
     ],
-    ids=["attack", "setting", "screening", "quorum", "quorum of all", "target", "one site"],
+    ids=[
+        "attack",
+        "setting",
+        "screening",
+        "quorum",
+        "quorum of all",
+        "target",
+        "one site",
+        "category",
+        "good",
+        "others",
+        "shares",
+        "bad sites",
+    ],  # fmt: skip
 )
 def test_mistakes_are_told(
     demo_root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], changed: dict[str, object], problem: str

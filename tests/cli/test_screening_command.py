@@ -85,6 +85,21 @@ def test_a_folder_remembers_its_screenings(
     assert folder.versions()[-1].screening == ()
 
 
+def test_a_screening_is_not_dropped_because_something_else_is_changed(
+    files: list[str], folder: FederationFolder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = str(folder.path)
+    assert main(["bank", "add", path, *files]) == 0
+    assert main(["bank", "aggregate", "--folder", path, f"--screening={CHAIN}"]) == 0
+    for changed in ("--budget=9", "--seed=1", "--strategy=concatenate"):
+        assert main(["bank", "aggregate", "--folder", path, changed]) == 1
+        assert "Version 1 was screened by finite_and_norm, site_zscore;" in capsys.readouterr().err
+    assert [len(version.refused) for version in folder.versions()] == [1]
+    assert main(["bank", "aggregate", "--folder", path, "--budget=9", "--screening", "[]"]) == 0
+    assert main(["bank", "aggregate", "--folder", path, "--budget=8"]) == 0  # there was none to drop
+    assert [version.screening for version in folder.versions()][1:] == [(), ()]
+
+
 def test_removing_a_site_tells_what_is_refused_of_the_others(
     files: list[str], folder: FederationFolder, capsys: pytest.CaptureFixture[str]
 ) -> None:

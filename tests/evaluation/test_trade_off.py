@@ -109,7 +109,8 @@ def test_a_promise_about_some_sites_or_about_rows_is_none_about_pictures() -> No
 def test_a_mean_is_of_all_categories_or_it_is_none() -> None:
     results = [priced_result(m, c, sent=s, seed=seed) for m, c, s in
                (("a", "nut", 100), ("a", "clip", 300), ("b", "nut", 100)) for seed in (0, 1)]  # fmt: skip
-    attacks = [("a", "nut", "x", 0.2), ("a", "nut", "y", 0.4), ("a", "clip", "x", 0.1), ("b", "nut", "x", 1.0)]
+    attacks = [("a", "nut", "x", 0.2), ("a", "nut", "y", 0.4), ("a", "clip", "x", 0.1),
+               ("b", "nut", "x", 1.0), ("b", "nut", "y", 0.3)]  # fmt: skip
     beside = Beside(
         attacks=tuple(AttackSuccess(method=m, category=c, attack=a, success=s) for m, c, a, s in attacks),
         corrupted=(corrupted_of("a", "nut", {"low": 0.9, "high": 0.7}), corrupted_of("a", "clip", {"high": 0.5})),
@@ -139,6 +140,25 @@ def test_corruptions_that_not_all_were_measured_under_are_not_compared() -> None
     found = trade_off([priced_result("a"), priced_result("b")], beside)
     assert not any("corrupted" in name for name in found.aspects)
     assert any("No corruption is one that all methods were measured under" in note for note in found.notes)
+
+
+def test_attacks_that_not_all_were_exposed_to_are_not_compared() -> None:
+    """A method whose strongest attack was not tried, or failed, is no better for it."""
+
+    def found(*attacks: AttackSuccess) -> dict[str, float | None]:
+        nonlocal trade
+        trade = trade_off([priced_result("a"), priced_result("b")], Beside(attacks=attacks))
+        return {row.method: row.measured["whitelisting"] for row in trade.rows}
+
+    trade = trade_off([priced_result("a")], Beside())
+    weak = [AttackSuccess(method=method, category="tile", attack="noise", success=0.1) for method in "ab"]
+    strong = AttackSuccess(method="a", category="tile", attack="adaptive", success=0.9)
+    assert found(*weak, strong) == {"a": 0.1, "b": 0.1}
+    assert any("Not tried on all methods attacked" in note and "adaptive" in note for note in trade.notes)
+    assert found(*weak, strong, replace(strong, method="b", bad=2)) == {"a": 0.1, "b": 0.1}
+    assert found(*weak, strong, replace(strong, method="b", success=0.2)) == {"a": 0.9, "b": 0.2}
+    assert not any("Not tried" in note for note in trade.notes)
+    assert found(strong) == {"a": 0.9, "b": None}  # b was not attacked at all
 
 
 def test_where_nothing_is_attacked_or_nothing_could_be_hidden_nothing_is_told(tmp_path: Path) -> None:

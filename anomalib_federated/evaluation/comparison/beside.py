@@ -49,20 +49,26 @@ class AttackSuccess:
         category: Name of the category.
         attack: Name of the attack.
         success: Of the defective pictures that the clean bank finds, the share that the attack hides.
+        bad: Number of bad sites.
+        share: Of the rows that each of them sends, how many are the attack's own.
     """
 
     method: str
     category: str
     attack: str
     success: float
+    bad: int = 1
+    share: float = 0.5
 
 
 @dataclass(frozen=True, kw_only=True)
 class Tried:
-    """Which attack was tried against which defence."""
+    """Which attack, of what strength, was tried against which defence."""
 
     defence: str
     attack: str
+    bad: int
+    share: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,6 +104,8 @@ class AttackCell:
             category=self.settings.category[0],
             attack=self.cell.attack,
             success=self.whitelisting.missed / self.whitelisting.found_clean,
+            bad=self.cell.bad,
+            share=self.cell.share,
         )
 
 

@@ -6,7 +6,7 @@ A figure that was not measured is ``None`` and is called so; it is never 0.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -120,6 +120,7 @@ def trade_off(results: Sequence[Result], beside: Beside, *, baseline: str = "cen
     Raises:
         ValueError: If there are no results, or as :func:`~anomalib_federated.evaluation.seed_values.seed_values` does.
     """
+    beside, left_out = _with_common_attacks(beside, {result.method for result in results})
     methods = sorted({result.method for result in results}, key=lambda method: (method != baseline, method))
     categories = sorted({result.category for result in results})
     levels = _levels(beside)
@@ -136,7 +137,7 @@ def trade_off(results: Sequence[Result], beside: Beside, *, baseline: str = "cen
         rows=tuple(_with_standings(rows, aspects)),
         aspects=aspects,
         categories=tuple(categories),
-        notes=_notes(rows, aspects, beside, levels),
+        notes=(*_notes(rows, aspects, beside, levels), *left_out),
     )
 
 
@@ -185,6 +186,23 @@ def _of_figure(results: Sequence[Result], figure: str) -> Values:
 def _mean_of(cells: Sequence[tuple[str, str, float | None]]) -> Values:
     """Means over the seeds of each method and category; ``None`` where a seed lacks a value."""
     return _reduced(cells, mean)
+
+
+def _with_common_attacks(beside: Beside, methods: Collection[str]) -> tuple[Beside, tuple[str, ...]]:
+    """Only the attacks that were tried on all of the methods attacked on a category, and a note on the others.
+
+    An attack that was not tried on a method, or whose cell failed, would else count as one that it withstands.
+    """
+    own = [each for each in beside.attacks if each.method in methods]
+    tried: dict[str, dict[str, set[tuple[str, int, float]]]] = {}
+    for each in own:
+        of_methods = tried.setdefault(each.category, {})
+        of_methods.setdefault(each.method, set()).add((each.attack, each.bad, each.share))
+    common = {category: set.intersection(*of_methods.values()) for category, of_methods in tried.items()}
+    kept = tuple(each for each in own if (each.attack, each.bad, each.share) in common[each.category])
+    left_out = sorted({each.attack for each in own if each not in kept})
+    note = f"Not tried on all methods attacked, hence not everywhere compared: {', '.join(left_out)}."
+    return replace(beside, attacks=kept), (note,) if left_out else ()
 
 
 def _worst_attacks(beside: Beside) -> Values:

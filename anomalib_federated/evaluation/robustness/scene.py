@@ -21,7 +21,7 @@ from anomalib_federated.evaluation.robustness.loot import (
     defect_patches,
     triggered_patches,
 )
-from anomalib_federated.evaluation.robustness.trigger import PasteTrigger
+from anomalib_federated.evaluation.robustness.trigger import with_trigger
 from anomalib_federated.federation import Site, make_agreement, make_sites
 from anomalib_federated.interfaces.attack import Attack, Loot
 from anomalib_federated.interfaces.partitioner import Partitioner
@@ -129,9 +129,13 @@ def make_scene(
         seed: Decides which pictures bad sites own, which sites turn bad, and every choice of sites and partitioner.
 
     Raises:
-        RobustnessError: If there is not exactly one category, no validation picture, or the target has too few
-            pictures.
+        RobustnessError: If there is not exactly one category, no validation picture or no good test picture, or the
+            target has too few pictures.
     """
+    for name, most, least in (("most_good", most_good, 1), ("most_others", most_others, 0)):
+        if most is not None and most < least:
+            msg = f"{name} is {most}; give a number of pictures of at least {least}, or leave it out."
+            raise RobustnessError(msg)
     datamodule.setup()
     if len(datamodule.categories) != 1 or not len(datamodule.val_data):
         msg = (
@@ -142,7 +146,11 @@ def make_scene(
     test = datamodule.test_data
     owned = attackers_pictures(test, target, seed=seed)
     measured = _measured(test, owned, target=target, most_good=most_good, most_others=most_others, seed=seed)
-    good = measured.sample(np.flatnonzero(measured.samples["label"] == GOOD)[:TRIGGERED_TEST].tolist())
+    normal = np.flatnonzero(measured.samples["label"] == GOOD)[:TRIGGERED_TEST].tolist()
+    if not normal:
+        msg = f"There is no good test picture of {datamodule.categories[0]} to measure an attack on; add some."
+        raise RobustnessError(msg)
+    good = measured.sample(normal)
     sites = make_sites(
         datamodule, partitioner, extractor=model.model, seed=seed, store=store / "sites", memory=model.memory,
         store_dtype=model.store_dtype,
@@ -163,7 +171,7 @@ def make_scene(
         validation=KeptPictures("validation", datamodule.val_data, model=model, store=store / "validation"),
         test=KeptPictures("test", measured, model=model, store=store / "test"),
         with_trigger=KeptPictures(
-            "triggered", _with_trigger(good, seed=seed), model=model, store=store / f"triggered_{seed}"
+            "triggered", with_trigger(good, seed=seed), model=model, store=store / f"triggered_{seed}"
         ),
     )
 
@@ -196,16 +204,11 @@ def _bank_of(site: Site, model: FederatedPatchcore, *, seed: int) -> MemoryBank:
 
 
 def _triggered(images: InspectionDataset, site: str, model: FederatedPatchcore, *, store: Path, seed: int) -> Tensor:
-    pasted = _with_trigger(images.sample(list(range(min(TRIGGERED_OWN, len(images))))), seed=seed)
+    pasted = with_trigger(images.sample(list(range(min(TRIGGERED_OWN, len(images))))), seed=seed)
     pictures = KeptPictures(site, pasted, model=model, store=store / f"site_triggered_{seed}" / site)
     found = triggered_patches(pictures, model.model)
     pictures.close()
     return found
-
-
-def _with_trigger(data: InspectionDataset, *, seed: int) -> InspectionDataset:
-    """The same pictures, each with the trigger at the same place."""
-    return InspectionDataset(data.samples, data.configs, augmentations=PasteTrigger(seed=seed))
 
 
 def _as_of(site: str, bank: MemoryBank) -> MemoryBank:

@@ -54,7 +54,8 @@ class Study:
         seed: Decides every random choice of attacks.
 
     Raises:
-        RobustnessError: If a name cannot be that of a folder, or there is nothing to do.
+        RobustnessError: If a name cannot be that of a folder, two results would have one name, or there is nothing to
+            do.
         PluginError: If a plugin cannot be had: before anything is computed.
 
     Example:
@@ -76,6 +77,10 @@ class Study:
         if not self.attacks or not self.shares or not self.bad_sites or min(self.bad_sites, default=0) < 1:
             msg = "There is no attack to try; name at least one attack, one share and one number of bad sites from 1."
             raise RobustnessError(msg)
+        for what, told in (("share", [f"{share:g}" for share in self.shares]), ("number of bad sites", self.bad_sites)):
+            if len(set(told)) < len(told):
+                msg = f"A {what} stands twice among {', '.join(map(str, told))}, as results are named; leave one out."
+                raise RobustnessError(msg)
         for kind, names in (("attack", self.attacks), ("defence", self.defences)):
             for name in names:
                 if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name) or name in {CLEAN, self.no_defence}:

@@ -10,6 +10,8 @@ from torch import Tensor
 from torchvision.transforms.v2 import Transform
 from torchvision.tv_tensors import Image
 
+from anomalib_federated.data.dataset import InspectionDataset
+
 FIELDS = 4
 """Black and white fields along each side of the trigger."""
 
@@ -60,6 +62,18 @@ class PasteTrigger(Transform):
         down, across = np.random.default_rng(self.seed).random(2)
         top, left = int(down * (height - side + 1)), int(across * (width - side + 1))
         return slice(top, top + side), slice(left, left + side)
+
+
+def with_trigger(data: InspectionDataset, *, seed: int) -> InspectionDataset:
+    """The same pictures, read and corrupted alike, each with the trigger at the same place.
+
+    Args:
+        data: The pictures, without augmentations.
+        seed: Decides the place.
+    """
+    return InspectionDataset(
+        data.samples, data.configs, augmentations=PasteTrigger(seed=seed), corruption=data.corruption
+    )
 
 
 def _checkers(height: int, width: int) -> Tensor:

@@ -39,7 +39,8 @@ def distances_between_sites(banks: Sequence[MemoryBank]) -> list[Tensor]:
     for own, other in permutations(range(len(banks)), 2):
         rows = banks[other].features.float()
         for which, block in TensorRows(banks[own].features).blocks():
-            distances[own][other, which] = nearest(block, rows)[0]
+            # By differences: of rows that two sites have in common, a product leaves a distance that is none.
+            distances[own][other, which] = (block - rows[nearest(block, rows)[1]]).norm(dim=1)
     return distances
 
 

@@ -25,10 +25,12 @@ class LocalOutlier(Screening):
     value, among the rows of all sites but ``j`` and the one that is judged; the largest of these values, over all
     ``j``, is the limit. A site therefore has no part in the limit by which it is judged.
 
-    It sees whitelisting and all else that lies apart from the other sites' rows. It does not see two bad sites that
-    send the same defect, since they vouch for each other (``cell_quorum`` with a quorum of 3 does). A bad site that
-    crowds rows beside those of an honest one makes these look thin, so that some may be refused; ``finite_and_norm``
-    before it takes out what is nearly equal. Its price are modes that are honest, but which one site alone sees.
+    It sees whitelisting and all else that lies apart from the other sites' rows, as long as one site is bad. Of two bad
+    sites each can open the door for the other: they vouch for each other if they send the same defect, and where one
+    sends a twentieth of rows far from everything, which are refused, the limit by which the other is judged lets all
+    pass (``cell_quorum`` with a quorum of 3 withstands two). A bad site that crowds rows beside those of an honest one
+    makes these look thin, so that some may be refused; ``finite_and_norm`` before it takes out what is nearly equal.
+    Its price are modes that are honest, but which one site alone sees.
 
     Args:
         neighbors: Rows of other sites that a row is compared with, at least 1.

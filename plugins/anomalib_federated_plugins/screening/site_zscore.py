@@ -34,7 +34,8 @@ class SiteZScore(Screening):
 
     Statistics of a site: the mean and the largest norm of its rows, and their spread (standard deviation over all
     coordinates together), each as a logarithm; and the distance of their mean from the middle of the sites (the
-    coordinate-wise median of their means), in units of the middle mean norm.
+    coordinate-wise median of their means), in units of the middle mean norm. Of this distance only a large one is
+    unusual: whoever is nearest to the middle of all sites is beyond suspicion.
 
     It sees scaling, noise, flipped signs and wrong settings: whatever moves a whole bank. It does not see a few bad
     rows among good ones, nor an attacker who keeps these statistics as they are.
@@ -67,7 +68,10 @@ class SiteZScore(Screening):
         logarithms, distance = _statistics(banks)
         floors = self.floor * np.sqrt(1 + FEW / np.array([len(bank) for bank in banks]))
         scores = {name: _scores(np.log(values.clip(LEAST)), floors) for name, values in logarithms.items()}
-        scores |= {name: _scores(values, floors) for name, values in distance.items()}
+        scores |= {
+            name: np.where(values > np.median(values), _scores(values, floors), 0.0)
+            for name, values in distance.items()
+        }
         shown = logarithms | distance
         refusals = []
         for number, bank in enumerate(banks):

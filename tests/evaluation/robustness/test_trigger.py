@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
+from attacked_demo import CATEGORY
 from torchvision.tv_tensors import Image, Mask
 
-from anomalib_federated.evaluation.robustness.trigger import PasteTrigger
+from anomalib_federated.data import AutoVI
+from anomalib_federated.evaluation.robustness.trigger import PasteTrigger, with_trigger
 
 
 def test_it_covers_its_place_and_nothing_else() -> None:
@@ -44,6 +48,17 @@ def test_a_tiny_picture_is_covered_whole() -> None:
 def test_stores_of_other_triggers_are_not_mistaken_for_each_other() -> None:
     """A store of features knows by this text how its pictures were read."""
     assert len({repr(PasteTrigger(side=side, seed=seed)) for side in (0.1, 0.2) for seed in (0, 1)}) == 4
+
+
+def test_corrupted_pictures_stay_corrupted_under_the_trigger(attacked_root: Path) -> None:
+    """Else an attack on a detector for other light would be measured in the light of the data set."""
+    data = AutoVI(attacked_root, [CATEGORY], test_corruption={"brightness": 0.5})
+    data.setup()
+    plain, pasted = data.test_data[0].image, with_trigger(data.test_data, seed=1)[0].image
+    covered = torch.zeros(plain.shape[-2:], dtype=torch.bool)
+    covered[PasteTrigger(seed=1).place(plain)] = True
+    assert torch.equal(pasted[:, ~covered], plain[:, ~covered])
+    assert not torch.equal(pasted, plain)
 
 
 @pytest.mark.parametrize("side", [0, 1.5, float("nan")])

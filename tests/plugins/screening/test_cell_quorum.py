@@ -149,3 +149,10 @@ def test_float16_and_equal_rows_are_judged_alike():
 def test_impossible_arguments_are_refused(arguments, told):
     with pytest.raises(ValueError, match=told):
         CellQuorum(**arguments)
+
+
+def test_sites_that_send_the_same_rows_lose_none():
+    """Of equal rows the distance is 0, not what rounding makes of large features."""
+    features = 10 + torch.randn(200, 32, generator=torch.Generator().manual_seed(0))
+    banks = [with_rows(example_bank(site=site, rows=200, dim=32), features) for site in "abc"]
+    assert CellQuorum().screen(banks) == []

@@ -97,6 +97,17 @@ def test_foreign_rows_are_seen_and_honest_ones_are_not():
     assert refusal.reason.startswith("10 rows have a local outlier factor among those of other sites above ")
 
 
+def test_a_second_bad_site_opens_the_door_as_the_documentation_says():
+    """What is told of two bad sites holds: wild rows of the one, which are refused, lift the limit of the other."""
+    banks = sites(40, 40, 40, 40, 40, spread=0.0)
+    banks[4] = replace(banks[4], features=torch.cat([banks[4].features[:30], 9 + banks[4].features[30:]]))
+    assert refused(LocalOutlier(), banks)["site-4"][30:] == [True] * 10
+    banks[3] = replace(banks[3], features=torch.cat([banks[3].features[:36], banks[3].features[36:] / 9 - 99]))
+    found = refused(LocalOutlier(), banks)
+    assert found["site-3"][36:] == [True] * 4
+    assert not any(found["site-4"][30:])
+
+
 def test_equal_rows_are_no_outliers():
     banks = [replace(bank, features=torch.ones(6, 5)) for bank in sites(6, 6, 6)]
     assert not LocalOutlier().screen(banks)

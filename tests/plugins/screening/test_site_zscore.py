@@ -138,3 +138,15 @@ def test_rows_of_zeros_are_no_trouble():
 def test_impossible_arguments_are_refused(arguments):
     with pytest.raises(ValueError, match=r"The screening's (threshold|floor) is .*; give a number from 0"):
         SiteZScore(**arguments)
+
+
+def test_a_site_amid_the_others_is_not_refused_for_being_near_to_them_all():
+    """Four lines each turned another way, and one that is like the middle of them: nothing speaks against it."""
+    banks = [example_bank(site=site, rows=200, seed=seed) for seed, site in enumerate("abcde")]
+    towards = [(1, 4.0), (1, -4.0), (2, 4.0), (2, -4.0), (0, 0.0)]
+    for number, (axis, by) in enumerate(towards):
+        moved = 0.3 * banks[number].features
+        moved[:, 0] += 5.0
+        moved[:, axis] += by
+        banks[number] = replace(banks[number], features=moved)
+    assert refused(banks) == []
