@@ -140,7 +140,7 @@ def test_cells_of_other_settings_are_refused(
         "others",
         "shares",
         "bad sites",
-    ],  # fmt: skip
+    ],
 )
 def test_mistakes_are_told(
     demo_root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], changed: dict[str, object], problem: str
