@@ -93,7 +93,9 @@ class ModelCase(Case):
         size = self._model.model.map_size(images)
         found = []
         for some in torch.split(images, AT_A_TIME):
-            placement = self._placement and Placement(*(each.expand(len(some), *each.shape[1:]) for each in self._placement))
+            placement = self._placement and Placement(
+                *(each.expand(len(some), *each.shape[1:]) for each in self._placement)
+            )
             embedding = self._model.model(some.to(self._model.device), placement)
             scores, _ = self._model.scorer(embedding, self._rows, size, placement and placement.affine)
             found.append(scores.cpu())
@@ -113,7 +115,11 @@ class ModelCase(Case):
             distances, owners = largest.reshape(-1, 1, 1), owners[0, worst][:, None]
             queries = self._moved(worst, largest)[:, None]
         scores: Tensor = rule(
-            distances.unsqueeze(1), owners, queries, self._rows.rows, partial(several_nearest_rows, rows=self._rows.rows)
+            distances.unsqueeze(1),
+            owners,
+            queries,
+            self._rows.rows,
+            partial(several_nearest_rows, rows=self._rows.rows),
         )
         return scores
 

@@ -61,7 +61,9 @@ def draw(
         _bars(told),
         _lines(sentences(told), TEXT, _INK),
         *_panel_rows(explanation.panels),
-        _lines(["Shows pictures of the site: this explanation stays at the site."] if told.private else [], TEXT, _WARN),
+        _lines(
+            ["Shows pictures of the site: this explanation stays at the site."] if told.private else [], TEXT, _WARN
+        ),
     ]
     return _below_each_other([block for block in blocks if block is not None])
 

@@ -8,9 +8,7 @@ from torch import Tensor
 from anomalib_federated.interfaces.explainer import Box
 
 
-def patch_box(
-    patch: int, grid: tuple[int, int], size: tuple[int, int], *, affine: Tensor | None = None
-) -> Box:
+def patch_box(patch: int, grid: tuple[int, int], size: tuple[int, int], *, affine: Tensor | None = None) -> Box:
     """The pixels of a picture that a cell of its patch grid covers, whole or in part.
 
     Args:

@@ -15,10 +15,11 @@ def headline(told: Told) -> tuple[str, list[str]]:
     """What a drawing is titled with, and the lines below.
 
     Example:
-        >>> told = Told(method="overlay", category="screw", image="test/dent/1.png", size=(9, 9), grid=(1, 1), score=3.0,
-        ...             score_rule="max", threshold=2.0, explained=3.0, explained_as="score of the picture (max)")
+        >>> numbers = {"score": 3.0, "score_rule": "max", "threshold": 2.0, "explained": 3.0}
+        >>> told = Told(method="overlay", category="screw", image="test/dent/1.png", size=(9, 9), grid=(1, 1),
+        ...             explained_as="score (max)", **numbers)
         >>> headline(told)
-        ('overlay: screw, test/dent/1.png', ['score 3, threshold 2: anomalous', 'explained: score of the picture (max)'])
+        ('overlay: screw, test/dent/1.png', ['score 3, threshold 2: anomalous', 'explained: score (max)'])
     """
     verdict = "no threshold was set"
     if told.threshold is not None:
@@ -44,7 +45,11 @@ def bars_of(told: Told, *, listed: int) -> list[tuple[str, float, str]]:
         return []
     first, rest = told.contributions[:listed], told.contributions[listed:]
     bars = [
-        (f"patch {each.patch} at {each.box[0]}, {each.box[1]}", each.value, _with_error(each.value, each.standard_error))
+        (
+            f"patch {each.patch} at {each.box[0]}, {each.box[1]}",
+            each.value,
+            _with_error(each.value, each.standard_error),
+        )
         for each in first
     ]
     count = len(rest) + told.others.patches

@@ -124,7 +124,7 @@ class Case(ABC):
 
     @abstractmethod
     def on_picture(self, grid: Tensor) -> Tensor:
-        """A grid of any resolution over what the network sees, ``(rows, columns)``, bilinearly brought to ``(h, w)``."""
+        """A grid over what the network sees, of any number of rows and columns, bilinearly brought to ``(h, w)``."""
 
     @abstractmethod
     def box(self, patch: int) -> Box:

@@ -102,9 +102,9 @@ def panels_are_pictures_with_captions(plugin: Plugin) -> None:
     """``(h, w, 3)`` uint8."""
     for _, explanation in _explained(plugin):
         for panel in explanation.panels:
-            good = panel.picture.ndim == 3 and panel.picture.shape[2] == 3 and panel.picture.dtype == np.uint8
-            found = f"{panel.picture.dtype} {panel.picture.shape}"
-            assert good and panel.picture.size, f"a panel must be (h, w, 3) uint8 and not empty, got {found}"
+            shape, dtype = panel.picture.shape, panel.picture.dtype
+            good = len(shape) == 3 and shape[2] == 3 and dtype == np.uint8 and panel.picture.size > 0
+            assert good, f"a panel must be (h, w, 3) uint8 and not empty, got {dtype} {shape}"
             assert panel.caption.strip(), "a panel must have a caption"
 
 
@@ -114,7 +114,9 @@ def what_shows_own_pictures_is_private(plugin: Plugin) -> None:
     own = [patch.name for found in case.nearest_normal(case.features[:1], 1) for patch in found]
     folder = own[0].rpartition("/")[0]
     explanation = plugin().explain(case, seed=0)
-    shows = folder in json.dumps([dict(explanation.facts), [panel.caption for panel in explanation.panels]], default=str)
+    shows = folder in json.dumps(
+        [dict(explanation.facts), [panel.caption for panel in explanation.panels]], default=str
+    )
     assert explanation.private or not shows, "an explanation that names own normal pictures must be private"
 
 
@@ -123,7 +125,9 @@ def equal_seeds_give_equal_explanations(plugin: Plugin) -> None:
     explainer, case = plugin(), example_cases()[0]
     for seed in (0, 1):
         first = _plain(explainer.explain(case, seed=seed))
-        assert _plain(explainer.explain(case, seed=seed)) == first, "a second call with the same seed must give the same"
+        assert _plain(explainer.explain(case, seed=seed)) == first, (
+            "a second call with the same seed must give the same"
+        )
         other = _plain(plugin().explain(case, seed=seed))
         assert other == first, "a second object with the same seed must give the same"
 
@@ -169,7 +173,9 @@ def _restore(case: Case, before: dict[str, bytes]) -> None:
         tensor.copy_(torch.from_numpy(array.copy()))
     case.picture[...] = np.frombuffer(before["picture"], dtype=np.uint8).reshape(case.picture.shape)
     features = case.bank.features
-    features.copy_(torch.from_numpy(np.frombuffer(before["bank"], features.numpy().dtype).reshape(features.shape).copy()))
+    features.copy_(
+        torch.from_numpy(np.frombuffer(before["bank"], features.numpy().dtype).reshape(features.shape).copy())
+    )
 
 
 def _plain(explanation: Explanation) -> tuple[object, ...]:

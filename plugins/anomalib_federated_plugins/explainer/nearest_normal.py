@@ -15,8 +15,6 @@ from anomalib_federated_plugins.explainer.worst_patches import relevance_of, wor
 AROUND = 2.5
 """How many times larger than its patch a panel is on each side, so that one sees what the patch is part of."""
 
-STAYS = "Shows pictures of the site: this explanation stays at the site."
-
 
 class NearestNormal(Explainer):
     """Says which bank row each of the worst patches was compared with, and of which site and category it is.
@@ -63,7 +61,7 @@ class NearestNormal(Explainer):
             explained=case.score,
             explained_as=f"score of the picture ({case.score_rule})",
             settings={"patches": self.patches, "pictures": self.pictures},
-            facts={"patches": told} | ({"stays": STAYS} if own else {}),
+            facts={"patches": told},
             panels=tuple(panels),
             private=bool(own),
         )

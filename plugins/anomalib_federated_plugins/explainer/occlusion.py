@@ -64,7 +64,9 @@ class Occlusion(Explainer):
             settings={"box": self.box, "stride": self.stride, "fill": "inpainted (Telea)"},
             facts={
                 "boxes": len(boxes),
-                "largest_falls": [{"box": list(_in_file(case, boxes[each])), "fall": float(falls[each])} for each in order],
+                "largest_falls": [
+                    {"box": list(_in_file(case, boxes[each])), "fall": float(falls[each])} for each in order
+                ],
                 "largest_rise": float(-falls.min()),
             },
         )

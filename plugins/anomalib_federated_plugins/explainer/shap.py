@@ -84,12 +84,12 @@ def _sampled(game: PatchGame, orders: int, *, seed: list[int]) -> Tensor:
 
     count = len(game.players)
     present, absent = np.ones((1, count)), np.zeros((1, count))
-    before = np.random.get_state()  # noqa: NPY002 - the library draws from the global generator
+    before = np.random.get_state()
     try:
         number = int(np.random.SeedSequence(seed).generate_state(1)[0])
         explainer = shap.PermutationExplainer(game.worth, shap.maskers.Independent(absent), seed=number)
         found = explainer(present, max_evals=orders * (2 * count + 1), silent=True)
     finally:
-        np.random.set_state(before)  # noqa: NPY002
+        np.random.set_state(before)
     values: NDArray[np.float64] = found.values[0]
     return torch.from_numpy(values)
