@@ -140,7 +140,7 @@ def _parser(command: str) -> ArgumentParser:
     )
     parser.add_argument("-c", "--config", action=ActionConfigFile, help="configuration in YAML")
     parser.add_subclass_arguments(AutoVI, "data", default={"class_path": "anomalib_federated.data.AutoVI"})
-    parser.add_argument("--images", type=list[Path], default=[], nargs="+", help="files, instead of a data set")
+    parser.add_argument("--images", type=Path, default=[], nargs="+", help="files, instead of a data set")
     parser.add_argument("--category", type=str | None, default=None, help="of the images")
     parser.add_argument("--bank", type=Path | None, default=None, help="memory bank of the detector")
     parser.add_argument("--ckpt_path", type=Path | None, default=None, help="checkpoint of a trained detector")

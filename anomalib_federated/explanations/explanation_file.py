@@ -124,9 +124,9 @@ class Told:
                 raise ExplanationError(msg)
         if self.baseline is None:
             return
-        told = (*self.contributions, self.others)
-        total = math.fsum([self.baseline, *(each.value for each in told)])
-        errors = math.fsum(each.standard_error or 0.0 for each in told)
+        total = math.fsum([self.baseline, *(each.value for each in self.contributions), self.others.value])
+        errors = math.fsum(each.standard_error or 0.0 for each in self.contributions)
+        errors += self.others.standard_error or 0.0
         if abs(total - self.explained) > ROUNDING * max(1.0, abs(self.explained)) + ERRORS * errors:
             msg = (
                 f"The contributions of the explanation '{self.method}' and its baseline add up to {total:.6g}, but "
