@@ -109,7 +109,8 @@ def _model(options: Namespace) -> FederatedPatchcore:
             msg = f"There is no checkpoint {options.ckpt_path}; give the path of one that 'fit' wrote."
             raise FileNotFoundError(msg)
         loaded: FederatedPatchcore = FederatedPatchcore.load_from_checkpoint(options.ckpt_path)
-        return loaded.cpu().eval()
+        loaded.cpu()
+        return loaded
     return detector_of(MemoryBank.load(options.bank), **options.model.as_dict())
 
 
