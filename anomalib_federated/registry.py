@@ -24,6 +24,7 @@ from typing import Any, cast
 INTERFACES = {
     "attack": "anomalib_federated.interfaces.attack:Attack",
     "coreset": "anomalib_federated.interfaces.coreset:Coreset",
+    "explainer": "anomalib_federated.interfaces.explainer:Explainer",
     "fairness": "anomalib_federated.interfaces.fairness:Fairness",
     "partitioner": "anomalib_federated.interfaces.partitioner:Partitioner",
     "privacy": "anomalib_federated.interfaces.privacy:Privacy",

@@ -1,0 +1,1 @@
+"""Explanations of scores: cases, drawings, files."""
