@@ -19,6 +19,7 @@ from anomalib_federated.models import FederatedPatchcore, NormalQuantilePostProc
 from anomalib_federated.models.nearest_rows import cell_middles, nearest_rows, nearest_rows_at, several_nearest_rows
 from anomalib_federated.models.part_frame import Placement, to_picture
 from anomalib_federated.models.patch_features import patch_rows
+from anomalib_federated.models.site_quorum import nearest_by_quorum
 
 AT_A_TIME = 16
 """Changed pictures that go through the network together."""
@@ -64,7 +65,7 @@ class ModelCase(Case):
         self.name, self.category, self.picture = name, category, picture
         self.bank = model.bank.for_category(category)
         self.layers = model.space.layers
-        self.score_rule = model.scorer.image_score.words
+        self.score_rule = model.scorer.words
         calibrated = isinstance(model.post_processor, NormalQuantilePostProcessor)
         found = model.post_processor.thresholds.get(category) if calibrated else None
         self.threshold = None if found is None else found.image
@@ -84,7 +85,8 @@ class ModelCase(Case):
         # In a part's frame the map has half the size of the resized picture.
         self.anomaly_map = _resized(predicted.anomaly_map, self.image.shape[1:])[0, 0].cpu()
         self.distances = self._model.scorer.image_score.clipped(distances).reshape(self._grid).cpu()
-        self.owners = owners.reshape(self._grid).cpu()
+        self._owners = owners.cpu()
+        self.owners = self._rows.in_bank(owners).reshape(self._grid).cpu()
         self.features = patch_rows(embedding).cpu()
 
     @torch.no_grad()
@@ -109,7 +111,7 @@ class ModelCase(Case):
     def _scored(self, grids: Tensor) -> Tensor:
         rule = self._model.scorer.image_score
         distances = rule.clipped(grids.float().to(self._model.device))
-        owners, queries = self.owners.flatten().to(self._model.device)[None], self.features[None, :0]
+        owners, queries = self._owners.to(self._model.device)[None], self.features[None, :0]
         if rule.rule == "reweighted":  # the one rule that looks at features: of the patch that is farthest away
             largest, worst = distances.flatten(1).max(1)
             distances, owners = largest.reshape(-1, 1, 1), owners[0, worst][:, None]
@@ -126,7 +128,7 @@ class ModelCase(Case):
     def _moved(self, patches: Tensor, distances: Tensor) -> Tensor:
         """Patches, as they are compared, at other distances from their nearest rows, on the line from these."""
         queries = self._rows.compared(self.features[patches.cpu()].to(self._model.device))
-        rows = self._rows.rows[self.owners.flatten()[patches.cpu()].to(self._model.device)]
+        rows = self._rows.rows[self._owners[patches.cpu()].to(self._model.device)]
         away = queries - rows
         moved: Tensor = rows + away * (distances / away.norm(dim=1).clamp_min(torch.finfo(torch.float32).tiny))[:, None]
         return moved
@@ -135,7 +137,10 @@ class ModelCase(Case):
     def distances_in_place(self, features: Tensor, patches: Tensor) -> Tensor:
         """Distances to the bank of other features in the places of patches of this picture."""
         queries = self._rows.compared(features.float().to(self._model.device))
-        if self._rows.places is None:
+        blocks, quorum = self._rows.blocks, self._model.scorer.site_quorum
+        if blocks is not None:
+            _, owners = nearest_by_quorum(queries, self._rows.rows, blocks, quorum)
+        elif self._rows.places is None:
             _, owners = nearest_rows(queries, self._rows.rows)
         else:
             where = cell_middles(self._grid, queries)[patches.to(self._model.device)]
@@ -156,7 +161,7 @@ class ModelCase(Case):
         with torch.enable_grad():
             maps[position].requires_grad_()
             queries = self._rows.compared(patch_rows(extractor.joined(maps)))
-            owners = self.owners.flatten().to(self._model.device)
+            owners = self._owners.to(self._model.device)
             distances = (queries - self._rows.rows[owners]).norm(dim=1).reshape(1, 1, *self._grid)
             score = self._model.scorer.image_score(
                 distances, owners[None], queries[None], self._rows.rows,

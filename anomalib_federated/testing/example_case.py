@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
+from anomalib_federated.bank import MemoryBank
 from anomalib_federated.bank.feature_space import Frame
 from anomalib_federated.explanations.case import ModelCase
 from anomalib_federated.explanations.normal_pictures import NormalPictures
@@ -59,6 +60,7 @@ def example_model(
     clip: float | None = None,
     frame: Frame = "picture",
     places: bool = False,
+    site_quorum: int = 1,
     calibrated: bool = True,
 ) -> FederatedPatchcore:
     """A detector of the packaged network with a small bank; shared, so never change it.
@@ -69,10 +71,11 @@ def example_model(
         clip: The most that a patch counts.
         frame: Whether features are made in the part's frame.
         places: Whether the rows have places, and a projection.
+        site_quorum: Of the detector; the rows are of two sites, of which one has a third of them.
         calibrated: Whether thresholds are set.
     """
     model = deepcopy(_network(frame))
-    model.scorer = PatchScorer(ImageScore(score, clip=clip))
+    model.scorer = PatchScorer(ImageScore(score, clip=clip), site_quorum=site_quorum)
     generator = torch.Generator().manual_seed(0)
     pixels = torch.stack([torch.from_numpy(example_picture(seed=seed)) for seed in range(1, 4)])
     with torch.no_grad():
@@ -80,6 +83,8 @@ def example_model(
         features = patch_rows(model.model(images))
     taken = torch.randperm(len(features), generator=generator)[:rows]
     bank = replace(example_bank(rows=rows, dim=model.space.dim), features=features[taken], space=model.space)
+    if site_quorum > 1:
+        bank = _shared_out(bank)
     if places:
         projection = torch.randn(model.space.dim, 12, generator=generator) / model.space.dim**0.5
         where = torch.randint(0, 3, (rows, 2), generator=generator) / 2
@@ -88,6 +93,13 @@ def example_model(
     if calibrated:
         model.post_processor.thresholds[CATEGORY] = Thresholds(1.0, 0.8)
     return model
+
+
+def _shared_out(bank: MemoryBank) -> MemoryBank:
+    """The same rows, each third one of another site."""
+    of_other = torch.arange(len(bank)) % 3 == 0
+    items = [replace(item, site=site) for site in ("one", "other") for item in bank.contributions]
+    return replace(bank, sites=("one", "other"), row_site=of_other.int(), contributions=tuple(items))
 
 
 @lru_cache
@@ -102,7 +114,8 @@ def example_cases() -> tuple[Case, ...]:
     """Cases of all sorts; shared, so never change them.
 
     A picture with a defect for each score rule, with places and a projection, in the part's frame, with the lone row of
-    a bank and no threshold, and a normal picture with the site's own normal pictures beside it.
+    a bank and no threshold, with a quorum of two sites, and a normal picture with the site's own normal pictures beside
+    it.
     """
     defect = example_picture(defect=True)
     models = (
@@ -112,6 +125,7 @@ def example_cases() -> tuple[Case, ...]:
         example_model(score="reweighted"),
         example_model(frame="part"),
         example_model(rows=1, calibrated=False),
+        example_model(site_quorum=2),
     )
     cases = [ModelCase(model, defect, name="test/spot/0.png", category=CATEGORY) for model in models]
     own = NormalPictures(models[0], CATEGORY, _own_pictures())

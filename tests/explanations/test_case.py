@@ -14,7 +14,7 @@ from anomalib_federated.explanations.patch_boxes import patch_box
 from anomalib_federated.models.patch_features import patch_rows
 from anomalib_federated.testing.example_case import CATEGORY, example_cases, example_model, example_picture
 
-CASES = pytest.mark.parametrize("number", range(7))
+CASES = pytest.mark.parametrize("number", range(8))
 
 
 @CASES
@@ -80,7 +80,7 @@ def _rescored(case, layer, change):
         maps[case.layers.index(layer)] = maps[case.layers.index(layer)] + change
         rows = case._rows
         queries = rows.compared(patch_rows(extractor.joined(maps)))
-        distances = (queries - rows.rows[case.owners.flatten()]).double().norm(dim=1).reshape(1, 1, 4, 4)
+        distances = (queries - rows.rows[case._owners]).double().norm(dim=1).reshape(1, 1, 4, 4)
         rule = case._model.scorer.image_score
 
         def search(features, count):
