@@ -8,7 +8,6 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Callable
-from glob import glob
 from pathlib import Path
 from typing import Any
 
@@ -74,13 +73,18 @@ def _play_one(block: Block, folder: Path, *, repository: Path, names: dict[str, 
 
 
 def _run(line: str) -> None:
-    words = [word for each in shlex.split(line) for word in sorted(glob(each)) or [each]]
+    words = [word for each in shlex.split(line) for word in _expanded(each)]
     if words[0] == COMMAND:
         assert main(words[1:]) == 0, f"'{line}' failed"
         return
     assert words[0] in {"cp", "mkdir", "python"}, f"'{words[0]}' is no command that is run here: say why it is not run"
     environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
     subprocess.run(["bash", "-c", line], check=True, env=environment, timeout=60)
+
+
+def _expanded(word: str) -> list[str]:
+    """As a shell does with ``folder/*.png``."""
+    return sorted(map(str, Path().glob(word))) if "/*" in word else [word]
 
 
 def check_command(line: str, *, repository: Path) -> None:
@@ -93,4 +97,4 @@ def check_command(line: str, *, repository: Path) -> None:
     if words[0] == COMMAND:
         parse_only(words[1:])
     elif words[0] == "python" and words[1].endswith(".py"):
-        check_script(words[1:], repository)
+        check_script(words[1:], repository if "/" in words[1] else repository / "examples" / "deployment")
