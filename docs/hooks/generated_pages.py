@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import warnings
 
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
@@ -82,7 +83,9 @@ def help_text(*command: str) -> str:
     written, width = io.StringIO(), os.environ.get("COLUMNS")
     os.environ["COLUMNS"] = "100"
     try:
-        with contextlib.redirect_stdout(written), contextlib.suppress(SystemExit):
+        with contextlib.redirect_stdout(written), contextlib.suppress(SystemExit), warnings.catch_warnings():
+            # Commands import packages that warn of each other; mkdocs would report that.
+            warnings.simplefilter("ignore")
             main([*command, "--help"])
     finally:
         if width is None:
