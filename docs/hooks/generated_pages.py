@@ -51,7 +51,7 @@ def plugins_page(kind: str) -> str:
         path = info.target.replace(":", ".")
         parts += [
             f"## `{name}`",
-            f"::: {path}\n    options:\n      heading_level: 3\n      members: false\n      show_bases: false",
+            f"::: {path}\n    options:\n      heading_level: 3\n      members: false\n      show_bases: false\n      show_root_toc_entry: false",
         ]
     return "\n\n".join(parts) + "\n"
 
