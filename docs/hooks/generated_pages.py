@@ -27,6 +27,8 @@ TITLES = {
     "screening": "Screenings",
     "strategy": "Strategies",
 }
+OPTIONS = ("heading_level: 3", "members: false", "show_bases: false", "show_root_toc_entry: false")
+"""How mkdocstrings shows the class of a plugin, below the heading with its name."""
 ACTIONS = {"bank": bank.ACTIONS, "data": data.ACTIONS, "privacy": privacy.ACTIONS}
 ANOMALIBS = {name for name, (module, _) in COMMANDS.items() if module == "anomalib"}
 """Commands whose help text is anomalib's own."""
@@ -51,7 +53,7 @@ def plugins_page(kind: str) -> str:
         path = info.target.replace(":", ".")
         parts += [
             f"## `{name}`",
-            f"::: {path}\n    options:\n      heading_level: 3\n      members: false\n      show_bases: false\n      show_root_toc_entry: false",
+            "\n".join([f"::: {path}", "    options:", *(f"      {option}" for option in OPTIONS)]),
         ]
     return "\n\n".join(parts) + "\n"
 

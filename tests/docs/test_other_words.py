@@ -15,9 +15,8 @@ REPOSITORY = Path(__file__).parents[2]
 DOCS = REPOSITORY / "docs"
 ELSEWHERE = ["README.md", "examples/deployment/README.md", "examples/deployment/SITE.md"]
 """Pages outside docs: the pages of docs run what these show."""
-IN_TABLE = re.compile(rf"`((?:{'|'.join(COMMANDS)}) [^`]*--[^`]*)`")
-NEEDED = {"federate": "--config configs/federated/iid.yaml", "data": "", "attack": "", "experiment": "", "evaluate": "",
-          "inspect": "", "privacy": "", "export": "", "compare": "", "report": ""}  # fmt: skip
+IN_TABLE = re.compile(rf"`((?:{'|'.join(COMMANDS)}) [^`]*--\w[^`]* [^`]*)`")
+NEEDED = {"federate": ["--config", "configs/federated/iid.yaml"], "export": ["--normal", "DIR", "--output", "OUT"]}
 """What a command in a table leaves out, since every call of it has it."""
 PATH = re.compile(r"docs/[\w/]+\.(?:md|png)")
 SEARCHED = ("*.md", "*.py", "*.yaml", "*.ipynb", "*.toml", "*.html")
@@ -32,7 +31,7 @@ def test_commands_in_tables_are_understood(page: str, monkeypatch: pytest.Monkey
         assert len(commands) > 35
     for command in commands:
         name, *rest = shlex.split(command)
-        parse_only([name, *shlex.split(NEEDED[name]), *rest])
+        parse_only([name, *NEEDED.get(name, []), *rest])
 
 
 @pytest.mark.parametrize("page", ELSEWHERE)
@@ -59,8 +58,7 @@ def test_paths_of_pages_lead_somewhere() -> None:
 
 
 def test_the_tests_notice_an_option_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(SystemExit) as exit_info:
+    with pytest.raises(AssertionError, match="--stratgy"):
         parse_only(["federate", "--stratgy", "concatenate"])
-    assert exit_info.value.code == 2
     with pytest.raises(AssertionError, match="--rooot"):
         check_command("python benchmarks/drift.py --rooot DIR", repository=REPOSITORY)
