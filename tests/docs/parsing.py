@@ -3,7 +3,9 @@
 import argparse
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cache
+from importlib import import_module
 from pathlib import Path
 
 import jsonargparse
@@ -12,6 +14,9 @@ import pytest
 from anomalib_federated.cli.main import main
 
 OPTION = re.compile(r"^--[a-z]")
+
+LARGE = ("attack", "evaluate", "experiment", "federate")
+"""Commands whose parsers read the signatures of model and data, which takes time; one each serves all."""
 
 
 class ParsedError(BaseException):
@@ -37,6 +42,8 @@ def parse_only(arguments: Sequence[str]) -> None:
         AssertionError: If it does not.
     """
     with pytest.MonkeyPatch.context() as patch:
+        for name in LARGE:
+            patch.setattr(import_module(f"anomalib_federated.cli.{name}"), "_parser", _large_parser(name))
         for parser in (argparse.ArgumentParser, jsonargparse.ArgumentParser):
             _stop_after_parsing(patch, parser)
         try:
@@ -47,6 +54,11 @@ def parse_only(arguments: Sequence[str]) -> None:
             # --help and --version are understood too.
             status = exit_info.code
     assert status == 0, f"anomalib-federated {shlex.join(arguments)}: not understood"
+
+
+@cache
+def _large_parser(name: str) -> Callable[[str], argparse.ArgumentParser]:
+    return cache(import_module(f"anomalib_federated.cli.{name}")._parser)
 
 
 def _stop_after_parsing(patch: pytest.MonkeyPatch, parser: type[argparse.ArgumentParser]) -> None:
