@@ -13,6 +13,7 @@ import pytest
 
 from anomalib_federated.cli.main import main
 
+IMPORTED = re.compile(r"^(?:from|import) (?:benchmarks\.)?(\w+)", flags=re.MULTILINE)
 OPTION = re.compile(r"^--[a-z]")
 
 LARGE = ("attack", "evaluate", "experiment", "federate")
@@ -87,15 +88,15 @@ def check_script(words: Sequence[str], root: Path) -> None:
         root: Folder that its path starts at.
 
     Raises:
-        AssertionError: If it is not, or an option is in no file beside it.
+        AssertionError: If it is not, or an option is neither in it nor in a file beside it that it imports.
     """
     script = root / words[0]
     assert script.is_file(), f"There is no script {words[0]}"
-    # Scripts of one folder share their parsers.
-    source = "".join(path.read_text(encoding="utf-8") for path in script.parent.glob("*.py"))
-    own = script.read_text(encoding="utf-8")
+    source = own = script.read_text(encoding="utf-8")
+    for name in IMPORTED.findall(own):
+        if (beside := script.with_name(f"{name}.py")).is_file():
+            source += beside.read_text(encoding="utf-8")
     for word in words[1:]:
         if OPTION.match(word):
             option = word.partition("=")[0]
-            searched = own if "ArgumentParser(" in own else source
-            assert f'"{option}"' in searched, f"{words[0]} has no option {option}"
+            assert f'"{option}"' in source, f"{words[0]} has no option {option}"
