@@ -2,7 +2,7 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test types suite clean
+.PHONY: demo test types suite docs clean
 
 demo: $(VENV)/.installed
 	$(BIN)/anomalib-federated demo --output results/demo
@@ -18,6 +18,9 @@ types:
 
 suite:
 	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
+
+docs: $(VENV)/.installed-dev
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --site-dir results/site
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)

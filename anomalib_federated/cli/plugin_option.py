@@ -1,8 +1,8 @@
 """Plugins as options of a command: a name, or ``class_path`` and ``init_args``; arguments may follow one by one.
 
 jsonargparse alone would take ``--strategy concatenate --strategy.budget 9`` for a budget without a name, and put
-``--strategy.init_args.budget 9`` beside ``init_args``: :func:`keep_names` mends the first before it parses,
-:func:`plugin_option` the second after.
+``--strategy.init_args.budget 9`` beside ``init_args``; and it fails where a mapping of ``class_path`` and ``init_args``
+follows one that came from a configuration. :func:`keep_names` mends this before it parses, :func:`plugin_option` after.
 """
 
 from __future__ import annotations
@@ -10,33 +10,45 @@ from __future__ import annotations
 from collections.abc import Container, Sequence
 from typing import Any
 
+from anomalib_federated import registry
+
 PLUGIN = str | dict[str, Any]
 """Type of such an option."""
 
+NAMED = "named"
+"""Key under which the plugin that the command line names waits for :func:`plugin_option`."""
+
 
 def keep_names(arguments: Sequence[str], options: Container[str]) -> list[str]:
-    """Say names of plugins as ``class_path``, so that arguments given one by one join them instead of replacing them.
+    """Say plugins under a key of their own, so that arguments given one by one join them instead of replacing them.
 
     Args:
         arguments: Of the command.
         options: Names of the options that take a plugin, such as ``--strategy``.
 
+    Returns:
+        Each argument of a plugin in one piece with its value. A mapping takes the place of all that was said before it.
+
     Example:
-        >>> keep_names(["--strategy", "concatenate", "--strategy.budget=9"], {"--strategy"})
-        ['--strategy.class_path=concatenate', '--strategy.budget=9']
-        >>> keep_names(["--strategy={class_path: concatenate}"], {"--strategy"})
-        ['--strategy={class_path: concatenate}']
+        >>> keep_names(["--strategy", "concatenate", "--strategy.budget", "9", "--seed", "1"], {"--strategy"})
+        ['--strategy.named=concatenate', '--strategy.budget=9', '--seed', '1']
+        >>> keep_names(["--strategy.budget=9", "--strategy={class_path: concatenate}"], {"--strategy"})
+        ['--strategy.named={class_path: concatenate}']
     """
     kept: list[str] = []
     rest = iter(arguments)
     for argument in rest:
         option, equals, value = argument.partition("=")
-        if option not in options:
+        plugin = option.partition(".")[0]
+        if plugin not in options:
             kept.append(argument)
             continue
         given = value if equals else next(rest, "")
-        mapping = given.lstrip().startswith("{")
-        kept.append(f"{option}={given}" if mapping else f"{option}.class_path={given}")
+        if option == plugin:
+            option = f"{plugin}.{NAMED}"
+            if given.lstrip().startswith("{"):
+                kept = [each for each in kept if not each.startswith(f"{plugin}.")]
+        kept.append(f"{option}={given}")
     return kept
 
 
@@ -47,12 +59,22 @@ def plugin_option(value: str | dict[str, Any], *, default: str) -> str | dict[st
         value: What was parsed.
         default: Name of the plugin whose arguments are given if none is named.
 
+    Returns:
+        A plugin that the command line names by its name alone keeps the arguments that a configuration has for this
+        very plugin; those of another plugin are left behind.
+
     Example:
         >>> plugin_option({"init_args": {"sites": 5}}, default="iid")
         {'class_path': 'iid', 'init_args': {'sites': 5}}
+        >>> plugin_option({"class_path": "weighted", "init_args": {"by": "images"}, "named": "concatenate"}, default="")
+        {'class_path': 'concatenate', 'init_args': {}}
     """
     if isinstance(value, str):
         return value
-    overrides = {key: item for key, item in value.items() if key not in {"class_path", "init_args"}}
-    init_args = {**(value.get("init_args") or {}), **overrides}
-    return {"class_path": value.get("class_path", default), "init_args": init_args}
+    name, init_args = value.get("class_path", default), dict(value.get("init_args") or {})
+    if (named := value.get(NAMED)) is not None:
+        if not isinstance(named, str) or named != name:
+            init_args = registry.arguments_of(named)
+        name = registry.name_of(named)
+    overrides = {key: item for key, item in value.items() if key not in {"class_path", "init_args", NAMED}}
+    return {"class_path": name, "init_args": {**init_args, **overrides}}
