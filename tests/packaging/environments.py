@@ -44,7 +44,7 @@ def run(*command: object, cwd: Path, env: Mapping[str, str] | None = None) -> st
         AssertionError: With all that it printed, if it fails.
     """
     done = subprocess.run(
-        list(map(str, command)), cwd=cwd, env=env, check=False, capture_output=True, text=True, timeout=120
+        list(map(str, command)), cwd=cwd, env=env, check=False, capture_output=True, text=True, timeout=600
     )
     assert done.returncode == 0, f"{' '.join(map(str, command))} failed:\n{done.stdout}{done.stderr}"
     return done.stdout
