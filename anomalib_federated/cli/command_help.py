@@ -28,13 +28,10 @@ class CommandHelp(DefaultHelpFormatter):
         shown = [action for action in actions if not _is_foreign(action)]
         return str(super()._format_usage(usage, shown, *args, **settings))
 
-    def _metavar_formatter(self, action: argparse.Action, default_metavar: str) -> Callable[[int], tuple[str, ...]]:
+    def _metavar_formatter(self, action: argparse.Action, default_metavar: str | None) -> Callable[[int], tuple[str, ...]]:
         """A short word where jsonargparse tells all that it takes, or the choices fill a line."""
         names = super()._metavar_formatter(action, default_metavar)
-        return lambda size: tuple(
-            "CLASS" if "CLASS_PATH" in name else default_metavar if len(name) > LONGEST else name
-            for name in names(size)
-        )
+        return lambda size: tuple(_shorter(name, default_metavar) for name in names(size))
 
     def _get_help_string(self, action: argparse.Action) -> str:
         said = _first_sentences(action.help or "").replace("``", "").rstrip(".").replace(" and exit", "")
@@ -53,6 +50,12 @@ class CommandHelp(DefaultHelpFormatter):
             each if each.startswith("  ") else super(CommandHelp, self)._fill_text(each, width, indent)
             for each in paragraphs
         )
+
+
+def _shorter(name: str, default: str | None) -> str:
+    if "CLASS_PATH" in name:
+        return "CLASS"
+    return default if default and len(name) > LONGEST else name
 
 
 def _first_sentences(text: str) -> str:
