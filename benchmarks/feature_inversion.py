@@ -9,7 +9,7 @@ training pictures, by shape (histograms of oriented gradients) and by SSIM: a pi
 resembles its reconstruction more. Prints one JSON line and draws the first picture.
 
 Example:
-    python benchmarks/feature_inversion.py --plot docs/feature_inversion.png
+    python benchmarks/feature_inversion.py --plot docs/explanation/feature_inversion.png
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What leaves a site: what docs/threat_model.md declares, and nothing else.
+"""What leaves a site: what docs/explanation/threat_model.md declares, and nothing else.
 
 Every answer of the real apps to every question of the strategies is taken as Flower's own bytes and taken apart. The
 pictures carry secrets in their names, in the path to them and in their pixels; none of them may be among these bytes.
@@ -41,7 +41,7 @@ from anomalib_federated_plugins.strategy.noisy_sums import NoisySums
 from anomalib_federated_plugins.strategy.refinement import Refinement
 from tests.federation.pieces import files_in
 
-DOCUMENT = Path(__file__).parents[2] / "docs" / "threat_model.md"
+DOCUMENT = Path(__file__).parents[2] / "docs" / "explanation" / "threat_model.md"
 SECRETS = ["folder-7f3a", "picture-91bc", "PIXELS-OF-PLANT-"]
 FOLDER, PICTURE, PIXELS = SECRETS
 SHORTEST = 12
