@@ -75,6 +75,8 @@ class FederatedCLI(AnomalibCLI):
         for name, parser in self.subcommand_parsers.items():
             if name in COMMANDS:
                 parser.prog = f"anomalib-federated {name}"
+                for group in {"model", "data"} & parser.groups.keys():
+                    parser.groups[group].title = group
                 parser.description, parser.epilog = DESCRIPTION.format(does=COMMANDS[name]), EPILOG.format(name=name)
 
     @staticmethod

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from textwrap import shorten
 from typing import Any
 
 from jsonargparse import DefaultHelpFormatter
@@ -28,7 +29,13 @@ class CommandHelp(DefaultHelpFormatter):
         shown = [action for action in actions if not _is_foreign(action)]
         return str(super()._format_usage(usage, shown, *args, **settings))
 
-    def _metavar_formatter(self, action: argparse.Action, default_metavar: str | None) -> Callable[[int], tuple[str, ...]]:
+    def start_section(self, heading: str | None) -> None:
+        """A heading out of a docstring may be longer than a line."""
+        super().start_section(shorten(heading, self._width, placeholder=" ...") if heading else heading)
+
+    def _metavar_formatter(
+        self, action: argparse.Action, default_metavar: str | None
+    ) -> Callable[[int], tuple[str, ...]]:
         """A short word where jsonargparse tells all that it takes, or the choices fill a line."""
         names = super()._metavar_formatter(action, default_metavar)
         return lambda size: tuple(_shorter(name, default_metavar) for name in names(size))
@@ -52,10 +59,10 @@ class CommandHelp(DefaultHelpFormatter):
         )
 
 
-def _shorter(name: str, default: str | None) -> str:
-    if "CLASS_PATH" in name:
-        return "CLASS"
-    return default if default and len(name) > LONGEST else name
+def _shorter(name: str | None, default: str | None) -> str:
+    if name is None or default is None:  # argparse asks so when it checks how many there are
+        return ""
+    return "CLASS" if "CLASS_PATH" in name else default if len(name) > LONGEST else name
 
 
 def _first_sentences(text: str) -> str:

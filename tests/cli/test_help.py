@@ -75,7 +75,7 @@ def test_bash_completes(script: Path, tmp_path: Path, typed: str, expected: set[
     asked = f"""
         source {script}
         COMP_WORDS=({quoted}) COMP_CWORD={len(words) - 1}
-        $(complete -p anomalib-federated | sed 's/.*-F \\([^ ]*\\).*/\\1/') anomalib-federated '{words[-1]}' '{words[-2]}'
+        _shtab_anomalib_federated anomalib-federated '{words[-1]}' '{words[-2]}'
         printf '%s\\n' "${{COMPREPLY[@]}}"
     """
     done = subprocess.run(["bash", "-c", asked], capture_output=True, text=True, check=True, cwd=tmp_path)
