@@ -68,5 +68,9 @@ def test_a_station_needs_the_base_package_alone(station: Environment, tmp_path: 
     assert verdicts == {"good.png": "good", "bad.png": "anomalous"}
     seen = station.run("anomalib-federated", "doctor", "--json", cwd=tmp_path)
     assert json.loads(seen)["missing"] == []
+    with pytest.raises(
+        AssertionError, match=r"torch is not installed[^\n]*\n(.*\n)*  pip install 'anomalib-federated\[train\]'"
+    ):
+        station.run("anomalib-federated", "doctor", "--for", "training", cwd=tmp_path)
     with pytest.raises(AssertionError, match=r"run pip install 'anomalib-federated\[train\]'"):
         station.run("anomalib-federated", "federate", "--help", cwd=tmp_path)
