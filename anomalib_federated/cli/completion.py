@@ -9,7 +9,6 @@ import argparse
 import sys
 from collections.abc import Mapping, Sequence
 from importlib import import_module
-from typing import cast
 
 import shtab
 
@@ -53,7 +52,7 @@ def command_tree() -> argparse.ArgumentParser:
 
 def _add_commands(tree: argparse.ArgumentParser, commands: Mapping[str, tuple[str, str]], *, before: str = "") -> None:
     added = tree.add_subparsers()
-    parsers = cast("dict[str, argparse.ArgumentParser]", added.choices)
+    parsers = added.choices
     for name, (file, does) in commands.items():
         added.add_parser(name, help=does)
         module = import_module(f"anomalib_federated.cli.{file}")
