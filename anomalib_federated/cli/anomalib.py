@@ -16,10 +16,29 @@ from anomalib.deploy import ExportType
 from jsonargparse import ArgumentParser
 from lightning import seed_everything
 
+from anomalib_federated.cli.command_help import CommandHelp
 from anomalib_federated.cli.logs import configure_logs
 from anomalib_federated.cli.memory_option import expand_memory
 from anomalib_federated.deploy.export import ExportSettings, RuntimeName, export_bundle
 from anomalib_federated.models import FederatedPatchcore
+
+COMMANDS = {
+    "fit": "Train a model.",
+    "validate": "Set a model's thresholds on validation pictures.",
+    "test": "Score a model on test pictures.",
+    "train": "Train a model, then score it on test pictures.",
+    "predict": "Run a model on pictures.",
+    "export": "Export a checkpoint.",
+}
+DESCRIPTION = (
+    "{does} Everything is as in anomalib, whose other models work too. '--memory 4GB' is short for "
+    "'--model.memory 4GB'. Settings of Lightning's trainer follow one by one, as --trainer.accelerator cpu; "
+    "--print_config prints all."
+)
+EPILOG = """example:
+
+  anomalib-federated {name} --config configs/centralised/autovi.yaml \\
+      --data.root DIR --data.categories '[tank_screw]'"""
 
 EXPORTED: dict[ExportType, RuntimeName] = {ExportType.OPENVINO: "openvino", ExportType.ONNX: "onnx"}
 """Exports that are ours."""
@@ -32,13 +51,33 @@ def run(command: str, arguments: Sequence[str]) -> int:
     return 0
 
 
+def build_parser(command: str) -> ArgumentParser:
+    """The options of one of anomalib's commands."""
+    cli = FederatedCLI.__new__(FederatedCLI)  # to make one is to run a command
+    cli.subcommand_parsers, cli.subcommand_method_arguments, cli.parser = {}, {}, cli.init_parser()
+    cli.add_subcommands()
+    return cli.subcommand_parsers[command]
+
+
 class FederatedCLI(AnomalibCLI):
     """anomalib's command line with working seeds and our exports."""
 
     @staticmethod
     def init_parser(**kwargs: Any) -> ArgumentParser:  # noqa: ANN401 - passed through
-        """Name the command in help texts."""
-        return AnomalibCLI.init_parser(prog="anomalib-federated", **kwargs)
+        """Name the command in help texts, and write them as those of the other commands."""
+        parser = AnomalibCLI.init_parser(prog="anomalib-federated", **kwargs)
+        parser.formatter_class = CommandHelp
+        return parser
+
+    def add_subcommands(self, **kwargs: Any) -> None:  # noqa: ANN401 - passed through
+        """Say in help texts how a command is called."""
+        super().add_subcommands(**kwargs)
+        for name, parser in self.subcommand_parsers.items():
+            if name in COMMANDS:
+                parser.prog = f"anomalib-federated {name}"
+                for group in {"model", "data"} & parser.groups.keys():
+                    parser.groups[group].title = group
+                parser.description, parser.epilog = DESCRIPTION.format(does=COMMANDS[name]), EPILOG.format(name=name)
 
     @staticmethod
     def _add_default_arguments_to_parser(parser: ArgumentParser) -> None:

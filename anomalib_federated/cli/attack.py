@@ -13,6 +13,8 @@ from rich.console import Console
 
 from anomalib_federated import registry
 from anomalib_federated.cli.attack_tables import print_study
+from anomalib_federated.cli.command_help import CommandHelp
+from anomalib_federated.cli.detector_options import add_data, add_model
 from anomalib_federated.cli.logs import configure_logs
 from anomalib_federated.cli.memory_option import expand_memory
 from anomalib_federated.cli.plugin_option import PLUGIN, keep_names, plugin_option
@@ -42,7 +44,7 @@ PLUGINS = {"--strategy": "federated_coreset", "--partitioner": "iid"}
 def run(command: str, arguments: Sequence[str]) -> int:
     """Compute all cells that are not finished, and tell which failed."""
     configure_logs()
-    parser = _parser(command)
+    parser = build_parser(command)
     config = parser.parse_args(keep_names(expand_memory(arguments), PLUGINS))
     console = Console()
     console.print(f"[bold red]{WARNING}")
@@ -165,17 +167,17 @@ def _tell(console: Console, outcome: Outcome, output: Path) -> None:
         console.print("Started again, the same command computes the cells that failed, and no other.")
 
 
-def _parser(command: str) -> ArgumentParser:
+def build_parser(command: str) -> ArgumentParser:
+    """The command's options."""
     parser = ArgumentParser(
+        formatter_class=CommandHelp,
         prog=f"anomalib-federated {command}",
         description="Try attacks of bad sites against defences, on one machine. An interrupted study goes on if it is "
         f"started again; finished cells are not computed again. {WARNING}",
     )
-    parser.add_argument("-c", "--config", action=ActionConfigFile, help="configuration in YAML")
-    parser.add_subclass_arguments(AutoVI, "data", default={"class_path": "anomalib_federated.data.AutoVI"})
-    parser.add_subclass_arguments(
-        FederatedPatchcore, "model", default={"class_path": "anomalib_federated.models.FederatedPatchcore"}
-    )
+    parser.add_argument("-c", "--config", action=ActionConfigFile, metavar="FILE", help="configuration in YAML")
+    add_data(parser)
+    add_model(parser)
     parser.add_argument("--partitioner", type=PLUGIN, default="iid", help="which site has which training pictures")
     parser.add_argument("--strategy", type=PLUGIN, default="federated_coreset", help="unless a defence has its own")
     parser.add_argument("--target", type=str, required=True, help="type of defect that attacks are to hide")
@@ -193,6 +195,8 @@ def _parser(command: str) -> ArgumentParser:
     parser.add_argument("--most_good", type=int | None, default=None, help="good test pictures to measure on")
     parser.add_argument("--most_others", type=int | None, default=None, help="test pictures of each other type")
     parser.add_argument("--seed", type=int, default=0, help="decides every random choice")
-    parser.add_argument("--store", type=str | None, default=None, help="folder of patch features; else in the output")
-    parser.add_argument("--output", type=str, default="results/attack", help="folder to write")
+    parser.add_argument(
+        "--store", metavar="DIR", type=str | None, default=None, help="folder of patch features; else in the output"
+    )
+    parser.add_argument("--output", metavar="DIR", type=str, default="results/attack", help="folder to write")
     return parser

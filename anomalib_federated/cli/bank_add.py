@@ -17,15 +17,7 @@ from anomalib_federated.untrusted import said
 def run(command: str, arguments: Sequence[str]) -> int:
     """Add each file or refuse it, then make the next version; the status is 1 if one was refused."""
     configure_logs()
-    parser = argparse.ArgumentParser(
-        prog=f"anomalib-federated {command}",
-        description="Take banks that sites built with 'bank build' into a federation's folder, each in place of the "
-        "bank that its site sent before. If the folder has a version of the global bank, the next is made as that one "
-        "was.",
-    )
-    parser.add_argument("folder", metavar="FOLDER", help="folder of a federation")
-    parser.add_argument("files", nargs="+", metavar="FILE", help="bank of a site")
-    options = parser.parse_args(arguments)
+    options = build_parser(command).parse_args(arguments)
     folder, console = FederationFolder.open(options.folder), Console(highlight=False, markup=False, soft_wrap=True)
     refused, added = 0, 0
     for name in options.files:
@@ -41,6 +33,19 @@ def run(command: str, arguments: Sequence[str]) -> int:
         console.print(_aggregate(folder))
         print_refused(folder.versions()[-1].refused if folder.versions() else ())
     return 1 if refused else 0
+
+
+def build_parser(command: str) -> argparse.ArgumentParser:
+    """The command's options."""
+    parser = argparse.ArgumentParser(
+        prog=f"anomalib-federated {command}",
+        description="Take banks that sites built with 'bank build' into a federation's folder, each in place of the "
+        "bank that its site sent before. If the folder has a version of the global bank, the next is made as that one "
+        "was.",
+    )
+    parser.add_argument("folder", metavar="FOLDER", help="folder of a federation")
+    parser.add_argument("files", nargs="+", metavar="FILE", help="bank of a site")
+    return parser
 
 
 def _add(folder: FederationFolder, name: str) -> bool:

@@ -12,6 +12,7 @@ from rich.console import Console
 from anomalib_federated import registry
 from anomalib_federated.bank import BankError, MemoryBank, describe
 from anomalib_federated.cli.bank_table import print_bank
+from anomalib_federated.cli.command_help import CommandHelp
 from anomalib_federated.cli.logs import configure_logs
 from anomalib_federated.cli.plugin_option import PLUGIN, keep_names, plugin_option
 from anomalib_federated.cli.refused_table import print_refused
@@ -27,7 +28,7 @@ STRATEGY = "federated_coreset"
 def run(command: str, arguments: Sequence[str]) -> int:
     """Aggregate, save and describe the result."""
     configure_logs()
-    parser = _parser(command)
+    parser = build_parser(command)
     options = parser.parse_args(keep_names(arguments, {"--strategy"}))
     if options.folder is None:
         if not options.files or options.output is None:
@@ -100,16 +101,20 @@ def _load(files: Sequence[str]) -> list[MemoryBank]:
     return list(banks.values())
 
 
-def _parser(command: str) -> ArgumentParser:
+def build_parser(command: str) -> ArgumentParser:
+    """The command's options."""
     parser = ArgumentParser(
+        formatter_class=CommandHelp,
         prog=f"anomalib-federated {command}",
         description="Make the global bank out of the banks that sites sent, exactly as the live federation does. A "
         "site that is left out leaves no trace. With --folder, the next version of that federation's global bank is "
         "made of all sites that are in; without --strategy, --budget, --screening and --seed, as the version before.",
     )
     parser.add_argument("files", nargs="*", type=str, metavar="FILE", help="bank of a site")
-    parser.add_argument("--output", type=Path | None, default=None, help="file to write")
-    parser.add_argument("--folder", type=Path | None, default=None, help="folder of a federation, instead of files")
+    parser.add_argument("--output", metavar="FILE", type=Path | None, default=None, help="file to write")
+    parser.add_argument(
+        "--folder", metavar="DIR", type=Path | None, default=None, help="folder of a federation, instead of files"
+    )
     parser.add_argument("--without", nargs="+", type=str, default=[], metavar="SITE", help="sites to leave out")
     parser.add_argument(
         "--strategy", type=PLUGIN | None, default=None, help=f"how site banks become one; {STRATEGY} if left out"
@@ -118,12 +123,14 @@ def _parser(command: str) -> ArgumentParser:
         "--budget",
         type=int | float | dict[str, int | float] | None,
         default=None,
+        metavar="ROWS",
         help="rows per category, a share of the sites' rows, or {radius: R, rows: MOST}; if left out, the strategy's",
     )
     parser.add_argument(
         "--screening",
         type=list[PLUGIN] | None,
         default=None,
+        metavar="[SCREENING,...]",
         help="what site banks pass before, one after the other, as [finite_and_norm, site_zscore]; none if left out, "
         "which a folder refuses whose last version was screened",
     )

@@ -15,15 +15,7 @@ from anomalib_federated.messages.agreement import Agreement
 
 def run(command: str, arguments: Sequence[str]) -> int:
     """Build, save and describe the bank: row for row what the site would send over the network."""
-    parser = argparse.ArgumentParser(
-        prog=f"anomalib-federated {command}",
-        description="Build a site's bank into a file, as the federation's agreement asks for it. The file goes to the "
-        "centre by any way, which takes it in by 'anomalib-federated bank add'.",
-    )
-    parser.add_argument("-c", "--config", type=Path, required=True, help="site.yaml")
-    parser.add_argument("--agreement", type=Path, required=True, help="agreement.json, from the centre")
-    parser.add_argument("--output", type=Path, required=True, help="file to write")
-    options = parser.parse_args(arguments)
+    options = build_parser(command).parse_args(arguments)
     configure_logs()
     settings = SiteSettings.read(options.config)
     agreement = Agreement.from_json(options.agreement.read_text(), source=str(options.agreement))
@@ -36,3 +28,16 @@ def run(command: str, arguments: Sequence[str]) -> int:
     settings.quotas.check_bytes(len(bank.to_bytes()))
     print_bank(str(bank.save(options.output)), describe(bank))
     return 0
+
+
+def build_parser(command: str) -> argparse.ArgumentParser:
+    """The command's options."""
+    parser = argparse.ArgumentParser(
+        prog=f"anomalib-federated {command}",
+        description="Build a site's bank into a file, as the federation's agreement asks for it. The file goes to the "
+        "centre by any way, which takes it in by 'anomalib-federated bank add'.",
+    )
+    parser.add_argument("-c", "--config", metavar="FILE", type=Path, required=True, help="site.yaml")
+    parser.add_argument("--agreement", metavar="FILE", type=Path, required=True, help="agreement.json, from the centre")
+    parser.add_argument("--output", metavar="FILE", type=Path, required=True, help="file to write")
+    return parser

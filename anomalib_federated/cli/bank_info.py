@@ -13,10 +13,7 @@ from anomalib_federated.cli.bank_table import print_bank
 
 def run(command: str, arguments: Sequence[str]) -> int:
     """Print tables, or one JSON object with a description per file."""
-    parser = argparse.ArgumentParser(prog=f"anomalib-federated {command}", description="Tell what memory banks hold.")
-    parser.add_argument("files", nargs="+", metavar="FILE", help="memory bank")
-    parser.add_argument("--json", action="store_true", help="print one JSON object instead of tables")
-    options = parser.parse_args(arguments)
+    options = build_parser(command).parse_args(arguments)
     descriptions = {name: describe(MemoryBank.load(name)) for name in options.files}
     if options.json:
         sys.stdout.write(json.dumps(descriptions, indent=2, allow_nan=False) + "\n")
@@ -24,3 +21,11 @@ def run(command: str, arguments: Sequence[str]) -> int:
     for name, description in descriptions.items():
         print_bank(name, description)
     return 0
+
+
+def build_parser(command: str) -> argparse.ArgumentParser:
+    """The command's options."""
+    parser = argparse.ArgumentParser(prog=f"anomalib-federated {command}", description="Tell what memory banks hold.")
+    parser.add_argument("files", nargs="+", metavar="FILE", help="memory bank")
+    parser.add_argument("--json", action="store_true", help="print one JSON object instead of tables")
+    return parser

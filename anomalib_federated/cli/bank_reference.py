@@ -12,6 +12,7 @@ from rich.console import Console
 from anomalib_federated.backbones import Backbone
 from anomalib_federated.bank import BankError, describe
 from anomalib_federated.cli.bank_table import print_bank
+from anomalib_federated.cli.command_help import CommandHelp
 from anomalib_federated.cli.data_option import AUTOVI
 from anomalib_federated.cli.logs import configure_logs
 from anomalib_federated.data import AutoVI
@@ -24,7 +25,7 @@ from anomalib_federated.models.reference_bank import reference_bank
 def run(command: str, arguments: Sequence[str]) -> int:
     """Draw pictures and put defects on them; build, save and describe the reference."""
     configure_logs()
-    options = _parser(command).parse_args(list(arguments))
+    options = build_parser(command).parse_args(list(arguments))
     if options.pictures < 2:
         msg = f"--pictures is {options.pictures}, but a reference needs 2 at least."
         raise ValueError(msg)
@@ -55,20 +56,28 @@ def _extractor(agreement: Path | None, *, weights: str | None) -> PatchFeatureEx
     return extractor
 
 
-def _parser(command: str) -> ArgumentParser:
+def build_parser(command: str) -> ArgumentParser:
+    """The command's options."""
     parser = ArgumentParser(
+        formatter_class=CommandHelp,
         prog=f"anomalib-federated {command}",
         description="Make the reference of the screening trusted_reference out of pictures of good parts that the "
         "centre itself has: their patch features, and those of synthetic defects that are put on them.",
     )
     parser.add_argument("--data.root", type=str, default=AUTOVI, help="folder of the categories")
     parser.add_argument("--category", type=str, required=True, help="name of the category")
-    parser.add_argument("--output", type=Path, required=True, help="file to write")
+    parser.add_argument("--output", metavar="FILE", type=Path, required=True, help="file to write")
     parser.add_argument("--pictures", type=int, default=24, help="how many training pictures are drawn at most")
     parser.add_argument("--rows", type=int, default=4000, help="of either kind, how many rows are kept at most")
     parser.add_argument(
-        "--agreement", type=Path | None, default=None, help="agreement.json; by default the default detector's features"
+        "--agreement",
+        metavar="FILE",
+        type=Path | None,
+        default=None,
+        help="agreement.json; by default the default detector's features",
     )
-    parser.add_argument("--weights", type=str | None, default=None, help="file of the backbone's weights")
+    parser.add_argument(
+        "--weights", metavar="FILE", type=str | None, default=None, help="file of the backbone's weights"
+    )
     parser.add_argument("--seed", type=int, default=0, help="decides pictures, defects and first rows")
     return parser

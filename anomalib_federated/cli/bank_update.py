@@ -13,6 +13,8 @@ from rich.console import Console
 from anomalib_federated import registry
 from anomalib_federated.bank import BankError, MemoryBank, describe
 from anomalib_federated.cli.bank_table import print_bank
+from anomalib_federated.cli.command_help import CommandHelp
+from anomalib_federated.cli.detector_options import add_data
 from anomalib_federated.cli.logs import configure_logs
 from anomalib_federated.cli.plugin_option import PLUGIN, keep_names, plugin_option
 from anomalib_federated.data import AutoVI
@@ -28,7 +30,7 @@ CORESET = "k_center"
 def run(command: str, arguments: Sequence[str]) -> int:
     """Extract the new images' patches, select from them and the old rows, save and describe the result."""
     configure_logs()
-    parser = _parser(command)
+    parser = build_parser(command)
     options = parser.parse_args(keep_names(arguments, {"--coreset"}))
     seed_everything(options.seed, verbose=False)
     bank = MemoryBank.load(options.bank)
@@ -112,28 +114,38 @@ def _site(bank: MemoryBank, data: AutoVI, grouping: Grouping | None, *, weights:
     )
 
 
-def _parser(command: str) -> ArgumentParser:
+def build_parser(command: str) -> ArgumentParser:
+    """The command's options."""
     parser = ArgumentParser(
+        formatter_class=CommandHelp,
         prog=f"anomalib-federated {command}",
         description="Add the training images of a data set to the bank of a site. The old images are not needed: the "
         "bank's rows stand for them. Give new images alone, since an image given twice counts twice.",
     )
     parser.add_argument("bank", type=str, metavar="BANK", help="bank of one site")
-    parser.add_argument("-c", "--config", action=ActionConfigFile, help="configuration in YAML")
-    default: dict[str, Any] = {"class_path": "anomalib_federated.data.AutoVI"}
-    parser.add_subclass_arguments(AutoVI, "data", default=default)
+    parser.add_argument("-c", "--config", action=ActionConfigFile, metavar="FILE", help="configuration in YAML")
+    add_data(parser)
     parser.add_argument("--coreset", type=PLUGIN, default=CORESET, help="which rows and patches are kept")
     parser.add_argument(
         "--budget",
         type=int | dict[str, int | float] | None,
         default=None,
+        metavar="ROWS",
         help="rows per category, or {radius: R, rows: MOST}; as many as the bank has if left out",
     )
-    parser.add_argument("--weights", type=str | None, default=None, help="file of the backbone's weights")
     parser.add_argument(
-        "--groups", type=dict[str, Any] | None, default=None, help="how new images are grouped, as the old ones were"
+        "--weights", type=str | None, default=None, metavar="FILE", help="file of the backbone's weights"
+    )
+    parser.add_argument(
+        "--groups",
+        type=dict[str, Any] | None,
+        default=None,
+        metavar="HOW",
+        help="how new images are grouped, as the old ones were",
     )
     parser.add_argument("--seed", type=int, default=0, help="decides every random choice")
-    parser.add_argument("--output", type=Path | None, default=None, help="file to write; BANK itself if left out")
+    parser.add_argument(
+        "--output", type=Path | None, default=None, metavar="FILE", help="file to write; BANK itself if left out"
+    )
     parser.link_arguments("seed", "data.init_args.seed")
     return parser

@@ -15,14 +15,7 @@ from anomalib_federated.untrusted import said
 
 def run(command: str, arguments: Sequence[str]) -> int:
     """Print a line per file; the status is 1 if one of them is refused."""
-    parser = argparse.ArgumentParser(
-        prog=f"anomalib-federated {command}",
-        description="Tell whether files are valid memory banks; with --agreement, whether each is the bank of one "
-        "site, as agreed.",
-    )
-    parser.add_argument("files", nargs="+", metavar="FILE", help="memory bank")
-    parser.add_argument("--agreement", metavar="FILE", help="agreement.json of the federation")
-    options = parser.parse_args(arguments)
+    options = build_parser(command).parse_args(arguments)
     agreement = None
     if options.agreement:
         agreement = Agreement.from_json(Path(options.agreement).read_text(), source=options.agreement)
@@ -34,6 +27,18 @@ def run(command: str, arguments: Sequence[str]) -> int:
             console.print(f"{name}: refused. {said(str(error))}")
             refused += 1
     return 1 if refused else 0
+
+
+def build_parser(command: str) -> argparse.ArgumentParser:
+    """The command's options."""
+    parser = argparse.ArgumentParser(
+        prog=f"anomalib-federated {command}",
+        description="Tell whether files are valid memory banks; with --agreement, whether each is the bank of one "
+        "site, as agreed.",
+    )
+    parser.add_argument("files", nargs="+", metavar="FILE", help="memory bank")
+    parser.add_argument("--agreement", metavar="FILE", help="agreement.json of the federation")
+    return parser
 
 
 def _verify(name: str, agreement: Agreement | None) -> str:

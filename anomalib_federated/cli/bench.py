@@ -27,7 +27,7 @@ MODES: tuple[Mode, ...] = ("latency", "throughput")
 
 def run(command: str, arguments: Sequence[str]) -> int:
     """Time a model in both modes, and print a table or JSON."""
-    options = _parser(command).parse_args(arguments)
+    options = build_parser(command).parse_args(arguments)
     try:
         found = _measure(options)
     except (OSError, ValueError) as error:
@@ -37,7 +37,8 @@ def run(command: str, arguments: Sequence[str]) -> int:
     return 0
 
 
-def _parser(command: str) -> argparse.ArgumentParser:
+def build_parser(command: str) -> argparse.ArgumentParser:
+    """The command's options."""
     parser = argparse.ArgumentParser(
         prog=f"anomalib-federated {command}",
         description="Time an exported model on this machine: milliseconds per stage, pictures a second.",

@@ -36,7 +36,7 @@ def run(command: str, arguments: Sequence[str]) -> int:
         Exit status: 0 when the file was written; 2 when a picture got no score or the pictures are too few to be sure,
         and then nothing is written.
     """
-    options = _parser(command).parse_args(arguments)
+    options = build_parser(command).parse_args(arguments)
     warnings.filterwarnings("ignore", module="PIL")  # a damaged picture is told of by our own error
     try:
         _calibrate(options)
@@ -46,7 +46,8 @@ def run(command: str, arguments: Sequence[str]) -> int:
     return 0
 
 
-def _parser(command: str) -> argparse.ArgumentParser:
+def build_parser(command: str) -> argparse.ArgumentParser:
+    """The command's options."""
     parser = argparse.ArgumentParser(
         prog=f"anomalib-federated {command}",
         description="Set the thresholds of a station from pictures of good parts that it took itself. Nothing is "

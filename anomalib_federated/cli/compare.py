@@ -22,14 +22,7 @@ FIGURES = ("auc_spro@0.05", "image_auroc")
 
 def run(command: str, arguments: Sequence[str]) -> int:
     """Print tables and sentences, and write them if an output folder is given."""
-    parser = argparse.ArgumentParser(
-        prog=f"anomalib-federated {command}",
-        description="Compare methods with a baseline: tables, tests, and in words what they can and cannot say; then "
-        "the worst category, group, site and type of defect of each, and what each costs in privacy, fairness, "
-        "robustness and bytes, as far as it was measured.",
-    )
-    parser.add_argument("folders", nargs="+", type=Path, metavar="FOLDER", help="output of a run; several are joined")
-    parser.add_argument("--baseline", default="centralised", metavar="METHOD", help="default: %(default)s")
+    parser = build_parser(command)
     figures_help = f"the deciding one first; default: {' '.join(FIGURES)}"
     parser.add_argument("--figures", nargs="+", default=FIGURES, metavar="FIGURE", help=figures_help)
     parser.add_argument(
@@ -54,3 +47,16 @@ def run(command: str, arguments: Sequence[str]) -> int:
         for path in paths:
             sys.stderr.write(f"{path}\n")
     return 0
+
+
+def build_parser(command: str) -> argparse.ArgumentParser:
+    """The command's options."""
+    parser = argparse.ArgumentParser(
+        prog=f"anomalib-federated {command}",
+        description="Compare methods with a baseline: tables, tests, and in words what they can and cannot say; then "
+        "the worst category, group, site and type of defect of each, and what each costs in privacy, fairness, "
+        "robustness and bytes, as far as it was measured.",
+    )
+    parser.add_argument("folders", nargs="+", type=Path, metavar="FOLDER", help="output of a run; several are joined")
+    parser.add_argument("--baseline", default="centralised", metavar="METHOD", help="default: %(default)s")
+    return parser

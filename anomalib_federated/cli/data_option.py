@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from jsonargparse import ArgumentParser
 
+from anomalib_federated.cli.command_help import CommandHelp
+
 AUTOVI = "datasets/AutoVI"
 """Folder of the data set unless another is named."""
 
@@ -16,7 +18,13 @@ def data_parser(command: str, *, description: str, root: str = AUTOVI) -> Argume
         description: What it does.
         root: Default of ``--data.root``.
     """
-    parser = ArgumentParser(prog=f"anomalib-federated {command}", description=description)
-    parser.add_argument("--data.root", type=str, default=root, help="folder of the categories")
-    parser.add_argument("--data.categories", type=list[str] | None, default=None, help="as [pipe_clip]; all if null")
+    parser = ArgumentParser(formatter_class=CommandHelp, prog=f"anomalib-federated {command}", description=description)
+    parser.add_argument("--data.root", type=str, default=root, metavar="DIR", help="folder of the categories")
+    parser.add_argument(
+        "--data.categories",
+        type=list[str] | None,
+        default=None,
+        metavar="[NAME,...]",
+        help="categories, as [pipe_clip] (all)",
+    )
     return parser

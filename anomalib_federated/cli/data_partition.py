@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from jsonargparse import ArgumentParser
 from pandas import DataFrame
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -24,16 +25,7 @@ PARTITIONER = "iid"
 
 def run(command: str, arguments: Sequence[str]) -> int:
     """Share the pictures out, write the file, and print how many of each category each site gets."""
-    parser = data_parser(
-        command,
-        description="Share all training pictures out to sites, and write which site gets which as JSON, for "
-        "'anomalib-federated federate --partitioner.class_path from_file --partitioner.path FILE'. A file that says "
-        "something else is not overwritten.",
-    )
-    parser.add_argument("--partitioner", type=PLUGIN, default=PARTITIONER, help="which site gets which picture")
-    parser.add_argument("--seed", type=int, default=0, help="decides every random choice")
-    parser.add_argument("--output", type=str, default="partition.json", help="file to write")
-    options = parser.parse_args(keep_names(arguments, {"--partitioner"}))
+    options = build_parser(command).parse_args(keep_names(arguments, {"--partitioner"}))
     spec = plugin_option(options.partitioner, default=PARTITIONER)
     partitioner: Partitioner = registry.build("partitioner", spec)
     images = training_images(Path(options.data.root), options.data.categories)
@@ -49,6 +41,20 @@ def run(command: str, arguments: Sequence[str]) -> int:
     console.print(_table(count_by_site(images, parts)))
     console.print(f"The partition lies in {output}.", highlight=False, soft_wrap=True)
     return 0
+
+
+def build_parser(command: str) -> ArgumentParser:
+    """The command's options."""
+    parser = data_parser(
+        command,
+        description="Share all training pictures out to sites, and write which site gets which as JSON, for "
+        "'anomalib-federated federate --partitioner.class_path from_file --partitioner.path FILE'. A file that says "
+        "something else is not overwritten.",
+    )
+    parser.add_argument("--partitioner", type=PLUGIN, default=PARTITIONER, help="which site gets which picture")
+    parser.add_argument("--seed", type=int, default=0, help="decides every random choice")
+    parser.add_argument("--output", metavar="FILE", type=str, default="partition.json", help="file to write")
+    return parser
 
 
 def _write(path: Path, content: bytes) -> None:

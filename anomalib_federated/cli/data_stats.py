@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from jsonargparse import ArgumentParser
 from pandas import DataFrame
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -19,17 +20,22 @@ from anomalib_federated.data.exploration import survey
 
 def run(command: str, arguments: Sequence[str]) -> int:
     """Print a table, or one JSON list with an object per category, split and defect type."""
-    parser = data_parser(
-        command, description="Count pictures and mask channels per category, split and defect type; tell the sizes."
-    )
-    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
-    options = parser.parse_args(list(arguments))
+    options = build_parser(command).parse_args(list(arguments))
     found = survey(Path(options.data.root), options.data.categories)
     if options.json:
         sys.stdout.write(found.to_json(orient="records", indent=2) + "\n")
         return 0
     Console().print(_table(found))
     return 0
+
+
+def build_parser(command: str) -> ArgumentParser:
+    """The command's options."""
+    parser = data_parser(
+        command, description="Count pictures and mask channels per category, split and defect type; tell the sizes."
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    return parser
 
 
 def _table(found: DataFrame) -> Table:

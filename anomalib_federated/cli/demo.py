@@ -20,14 +20,7 @@ SHOWN = ("pipe_clip", "operator")
 
 def run(command: str, arguments: Sequence[str]) -> int:
     """Run the demo, print its table, and inspect one picture with the exported detector."""
-    parser = argparse.ArgumentParser(
-        prog=f"anomalib-federated {command}",
-        description="Generate an AutoVI-shaped data set, train centralised, federated IID and federated by category, "
-        "export to OpenVINO, and inspect one picture.",
-    )
-    parser.add_argument("--output", type=Path, default=Path("results/demo"), help="folder to write (results/demo)")
-    parser.add_argument("--seed", type=int, default=0, help="decides every random choice (0)")
-    options = parser.parse_args(arguments)
+    options = build_parser(command).parse_args(arguments)
     configure_logs()
     began = time.perf_counter()
     results = run_demo(options.output, seed=options.seed)
@@ -49,3 +42,17 @@ def run(command: str, arguments: Sequence[str]) -> int:
     }.items():
         console.print(f"  {place:36}{content}")
     return status
+
+
+def build_parser(command: str) -> argparse.ArgumentParser:
+    """The command's options."""
+    parser = argparse.ArgumentParser(
+        prog=f"anomalib-federated {command}",
+        description="Generate an AutoVI-shaped data set, train centralised, federated IID and federated by category, "
+        "export to OpenVINO, and inspect one picture.",
+    )
+    parser.add_argument(
+        "--output", metavar="DIR", type=Path, default=Path("results/demo"), help="folder to write (results/demo)"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="decides every random choice (0)")
+    return parser

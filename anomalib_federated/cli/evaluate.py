@@ -13,8 +13,10 @@ from rich.console import Console
 
 from anomalib_federated import registry
 from anomalib_federated.bank import MemoryBank
+from anomalib_federated.cli.command_help import CommandHelp
 from anomalib_federated.cli.corruption_option import add_corruption, corruptions_of
 from anomalib_federated.cli.corruption_table import print_corrupted
+from anomalib_federated.cli.detector_options import add_data
 from anomalib_federated.cli.fairness_table import print_fairness
 from anomalib_federated.cli.figures_table import print_figures
 from anomalib_federated.cli.logs import configure_logs
@@ -41,7 +43,7 @@ SCORING = ("weights", "score", "num_neighbors", "score_clip", "site_quorum", "fa
 def run(command: str, arguments: Sequence[str]) -> int:
     """Measure, write and print."""
     configure_logs()
-    parser = _parser(command)
+    parser = build_parser(command)
     options = parser.parse_args(keep_names(arguments, {"--partitioner"}))
     if options.partitioner is not None:
         options.partitioner = plugin_option(options.partitioner, default="by_pattern")
@@ -136,34 +138,47 @@ def _check(parser: ArgumentParser, options: Namespace) -> None:
         parser.error(f"--model.{idle[0]} is a setting of a detector made from a --bank; leave it out.")
 
 
-def _parser(command: str) -> ArgumentParser:
+def build_parser(command: str) -> ArgumentParser:
+    """The command's options."""
     parser = ArgumentParser(
+        formatter_class=CommandHelp,
         prog=f"anomalib-federated {command}",
         description="Measure a detector on test images, or the anomaly maps that any method made of them: AUC-sPRO, "
         "image and pixel AUROC and AP, TPR at a TNR set by normal validation images, all with bootstrap intervals.",
     )
-    parser.add_argument("-c", "--config", action=ActionConfigFile, help="configuration in YAML")
-    parser.add_subclass_arguments(AutoVI, "data", default={"class_path": "anomalib_federated.data.AutoVI"})
-    parser.add_argument("--bank", type=Path | None, default=None, help="memory bank, with all categories measured")
-    parser.add_argument("--ckpt_path", type=Path | None, default=None, help="checkpoint of a trained detector")
+    parser.add_argument("-c", "--config", action=ActionConfigFile, metavar="FILE", help="configuration in YAML")
+    add_data(parser)
+    parser.add_argument(
+        "--bank", type=Path | None, default=None, metavar="FILE", help="memory bank, with all categories measured"
+    )
+    parser.add_argument(
+        "--ckpt_path", type=Path | None, default=None, metavar="FILE", help="checkpoint of a trained detector"
+    )
     parser.add_argument(
         "--maps",
         type=Path | None,
         default=None,
+        metavar="DIR",
         help="folder of maps <category>/test/<type>/<image>.png (8 or 16 bits), .tiff or .npy; those of normal images "
         "that were not trained on, in <category>/validation/good, set thresholds",
     )
     others = set(inspect.signature(FederatedPatchcore).parameters) - set(SCORING)
     parser.add_class_arguments(FederatedPatchcore, "model", instantiate=False, skip=others)
+    parser.groups["model"].title = "scoring, with --bank"
     parser.add_argument("--method", type=str, required=True, help="name of the method, a folder of the output")
-    parser.add_argument("--output", type=Path, required=True, help="folder to write")
+    parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder to write")
     parser.add_argument(
-        "--write_maps", type=MapForm | None, default=None, help="write the anomaly maps in the official layout too"
+        "--write_maps",
+        type=MapForm | None,
+        default=None,
+        metavar="{png16,npy}",
+        help="write the anomaly maps in the official layout too",
     )
     parser.add_argument(
         "--groups",
         type=dict[str, Any] | None,
         default=None,
+        metavar="HOW",
         help="measure groups of pictures too: {pattern: REGEX} with a group named 'group', on the file name, "
         "{metadata: FILE.csv, column: NAME}, or {found: CLUSTERS}",
     )

@@ -10,7 +10,9 @@ from jsonargparse import ActionConfigFile, ArgumentParser, Namespace
 from lightning import seed_everything
 from rich.console import Console
 
+from anomalib_federated.cli.command_help import CommandHelp
 from anomalib_federated.cli.corruption_option import add_corruption, corruptions_of
+from anomalib_federated.cli.detector_options import add_data, add_model
 from anomalib_federated.cli.logs import configure_logs
 from anomalib_federated.cli.memory_option import expand_memory
 from anomalib_federated.cli.results_table import print_results
@@ -33,7 +35,7 @@ NOT_DECISIVE = {
 def run(command: str, arguments: Sequence[str]) -> int:
     """Compute all cells that are not finished, and tell which failed."""
     configure_logs()
-    parser = _parser(command)
+    parser = build_parser(command)
     config = parser.parse_args(expand_memory(arguments))
     experiment = _experiment(parser, config)
     write_file(experiment.output / "experiment.yaml", parser.dump(config).encode())
@@ -103,17 +105,17 @@ def _tell(outcome: Outcome, output: Path, *, grouped: bool) -> None:
         console.print(f"'anomalib-federated report {output}' makes a page of it, 'compare' the statistics.")
 
 
-def _parser(command: str) -> ArgumentParser:
+def build_parser(command: str) -> ArgumentParser:
+    """The command's options."""
     parser = ArgumentParser(
+        formatter_class=CommandHelp,
         prog=f"anomalib-federated {command}",
         description="Train and score methods x categories x seeds on one machine. An interrupted experiment goes on if "
         "it is started again; finished cells are not computed again; a cell that fails does not stop the others.",
     )
-    parser.add_argument("-c", "--config", action=ActionConfigFile, help="configuration in YAML")
-    parser.add_subclass_arguments(AutoVI, "data", default={"class_path": "anomalib_federated.data.AutoVI"})
-    parser.add_subclass_arguments(
-        FederatedPatchcore, "model", default={"class_path": "anomalib_federated.models.FederatedPatchcore"}
-    )
+    parser.add_argument("-c", "--config", action=ActionConfigFile, metavar="FILE", help="configuration in YAML")
+    add_data(parser)
+    add_model(parser)
     parser.add_argument(
         "--methods",
         type=dict[str, dict[str, Any] | None],
@@ -124,5 +126,5 @@ def _parser(command: str) -> ArgumentParser:
     parser.add_argument("--seeds", type=list[int], default=[0], help="every cell is computed with each")
     parser.add_argument("--resamples", type=int, default=1000, help="of the bootstrap behind the intervals; 0: none")
     add_corruption(parser)
-    parser.add_argument("--output", type=str, default="results/experiment", help="folder to write")
+    parser.add_argument("--output", metavar="DIR", type=str, default="results/experiment", help="folder to write")
     return parser

@@ -38,7 +38,7 @@ def run(command: str, arguments: Sequence[str]) -> int:
 
         return anomalib.run(command, arguments)
     configure_logs()
-    parser = _parser(command)
+    parser = build_parser(command)
     options = parser.parse_args(arguments or ["--help"])
     if options.thresholds and (options.project or options.prune):
         parser.error("a compressed bank needs thresholds of its own: give --normal in place of --thresholds")
@@ -171,7 +171,8 @@ def _projection(text: str) -> tuple[str, int]:
     return kind, int(width)
 
 
-def _parser(command: str) -> argparse.ArgumentParser:
+def build_parser(command: str) -> argparse.ArgumentParser:
+    """The command's options."""
     parser = argparse.ArgumentParser(
         prog=f"anomalib-federated {command}",
         description="Write the bundle that an inspection station runs, out of a memory bank. Thresholds come from "
@@ -195,13 +196,43 @@ def _parser(command: str) -> argparse.ArgumentParser:
     add("--prune", type=float, metavar="SHARE", help="leave out rows without which distances grow by less than this "
         "share of the threshold, such as 0.05")  # fmt: skip
     add("--input_size", type=int, nargs=2, metavar=("H", "W"), help="size of all pictures; faster (any size)")
-    add("--tolerance", type=float, default=0.05, help="most that a score, 0 to 1, may change against torch (0.05)")
-    add("--pictures", type=int, default=40, help="most pictures per category to calibrate, prune and compare on (40)")
-    add("--validation_share", type=float, default=0.1, help="share of normal pictures held out, as in training (0.1)")
+    add(
+        "--tolerance",
+        metavar="N",
+        type=float,
+        default=0.05,
+        help="most that a score, 0 to 1, may change against torch (0.05)",
+    )
+    add(
+        "--pictures",
+        metavar="N",
+        type=int,
+        default=40,
+        help="most pictures per category to calibrate, prune and compare on (40)",
+    )
+    add(
+        "--validation_share",
+        metavar="SHARE",
+        type=float,
+        default=0.1,
+        help="share of normal pictures held out, as in training (0.1)",
+    )
     add("--seed", type=int, default=0, help="decides which pictures are held out: that of the training (0)")
-    add("--false_alarm_rate", type=float, default=0.05, help="share of normal pictures that may alarm (0.05)")
-    add("--score", choices=get_args(ScoreRule), default="smoothed_max", help="rule of a picture's score (smoothed_max)")
-    add("--num_neighbors", type=int, default=9, help="neighbourhood of the rule reweighted (9)")
+    add(
+        "--false_alarm_rate",
+        metavar="SHARE",
+        type=float,
+        default=0.05,
+        help="share of normal pictures that may alarm (0.05)",
+    )
+    add(
+        "--score",
+        choices=get_args(ScoreRule),
+        default="smoothed_max",
+        metavar="RULE",
+        help=f"rule of a picture's score: {', '.join(get_args(ScoreRule))} (smoothed_max)",
+    )
+    add("--num_neighbors", metavar="N", type=int, default=9, help="neighbourhood of the rule reweighted (9)")
     add("--score_clip", type=float, metavar="DISTANCE", help="the most that one patch counts (no limit)")
     add("--site_quorum", type=int, default=1, help="sites that must have seen the like of what is normal (1)")
     add("--weights", metavar="FILE", help="weights of the backbone (packaged, or from timm's hub)")

@@ -39,7 +39,7 @@ def run(command: str, arguments: Sequence[str]) -> int:
         Exit status: 0 when every file got a verdict, or when a watching station was stopped; 2 when a file got none, or
         nothing could be inspected.
     """
-    options = _parser(command).parse_args(arguments)
+    options = build_parser(command).parse_args(arguments)
     # A damaged picture gets a line of its own, which says what is wrong.
     warnings.filterwarnings("ignore", module="PIL")
     logging.basicConfig(format="%(message)s", level=logging.INFO, stream=sys.stderr)
@@ -50,7 +50,8 @@ def run(command: str, arguments: Sequence[str]) -> int:
         return 2
 
 
-def _parser(command: str) -> argparse.ArgumentParser:
+def build_parser(command: str) -> argparse.ArgumentParser:
+    """The command's options."""
     parser = argparse.ArgumentParser(
         prog=f"anomalib-federated {command}",
         description="Judge pictures with an exported model, on a CPU, without torch. Files are judged once; a watched "
@@ -61,9 +62,7 @@ def _parser(command: str) -> argparse.ArgumentParser:
     where = parser.add_mutually_exclusive_group(required=True)
     where.add_argument("--input", type=Path, metavar="PATH", help="a picture, or a folder of them")
     where.add_argument("--watch", type=Path, metavar="DIR", help="a folder into which pictures are written")
-    where.add_argument(
-        "--camera", metavar="ADDRESS", help="http(s):// URL of a picture or MJPEG; device or rtsp:// URL"
-    )
+    where.add_argument("--camera", metavar="URL", help="http(s):// URL of a picture or MJPEG; device or rtsp:// URL")
     parser.add_argument(
         "--mode", choices=("latency", "throughput"), default="latency", help="one picture fast, or many (latency)"
     )

@@ -39,6 +39,8 @@ COMMANDS = {
     "privacy": ("privacy", "plan what a promise costs, audit whether a plugin keeps it"),
     "status": ("status", "tell which sites are in a deployed federation, which are not, and why"),
     "plugins": ("plugins", "list the installed plugins"),
+    "doctor": ("doctor", "tell what is installed here, what is missing, and how to get it"),
+    "completion": ("completion", "print a script that completes commands and options in a shell"),
 }
 """Per command, the module beside this one whose ``run(command, arguments)`` does it, and what it does."""
 

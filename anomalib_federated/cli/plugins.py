@@ -14,9 +14,7 @@ from anomalib_federated import registry
 
 def run(command: str, arguments: Sequence[str]) -> int:
     """Print a table of plugins; a plugin that cannot be loaded is listed with its error, and the status is 1."""
-    parser = argparse.ArgumentParser(prog=f"anomalib-federated {command}", description="List the installed plugins.")
-    parser.add_argument("kind", nargs="?", choices=sorted(registry.INTERFACES), help="list only this kind")
-    kind = parser.parse_args(arguments).kind
+    kind = build_parser(command).parse_args(arguments).kind
     table, failures = Table("kind", "name", "distribution", "what it does"), 0
     for each in [kind] if kind else sorted(registry.INTERFACES):
         try:
@@ -34,3 +32,16 @@ def run(command: str, arguments: Sequence[str]) -> int:
             table.add_row(each, name, f"{info.distribution} {info.version}", summary)
     Console().print(table)
     return 1 if failures else 0
+
+
+def build_parser(command: str) -> argparse.ArgumentParser:
+    """The command's options."""
+    parser = argparse.ArgumentParser(prog=f"anomalib-federated {command}", description="List the installed plugins.")
+    parser.add_argument(
+        "kind",
+        nargs="?",
+        choices=sorted(registry.INTERFACES),
+        metavar="KIND",
+        help=f"list only this kind: {', '.join(sorted(registry.INTERFACES))}",
+    )
+    return parser

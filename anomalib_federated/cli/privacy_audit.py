@@ -21,6 +21,7 @@ from anomalib_federated.audit import (
     target_of,
 )
 from anomalib_federated.bank import FeatureSpace
+from anomalib_federated.cli.command_help import CommandHelp
 from anomalib_federated.cli.plain_table import plain_table
 from anomalib_federated.cli.plugin_option import PLUGIN, keep_names, plugin_option
 from anomalib_federated.files import write_file
@@ -33,7 +34,7 @@ CORESET = "random"
 
 def run(command: str, arguments: Sequence[str]) -> int:
     """Print a table and the verdict in words; the status is 1 if more was found than is promised."""
-    options = _parser(command).parse_args(keep_names(arguments, PLUGINS))
+    options = build_parser(command).parse_args(keep_names(arguments, PLUGINS))
     privacy: Privacy = registry.build("privacy", plugin_option(options.privacy, default="none"))
     pictures, space, setting = _pictures(options)
     selecting = None
@@ -104,8 +105,10 @@ def _effort(found: AuditResult) -> str:
     return f"{found.runs} runs with a canary, {found.runs} without, {found.confidence:.4g} confidence"
 
 
-def _parser(command: str) -> ArgumentParser:
+def build_parser(command: str) -> ArgumentParser:
+    """The command's options."""
     parser = ArgumentParser(
+        formatter_class=CommandHelp,
         prog=f"anomalib-federated {command}",
         description="Attack a privacy plugin: release again and again with and without a picture that stands out as "
         "far as any can, tell the two apart, and compute how large epsilon must be at least. An audit can refute a "
@@ -123,5 +126,5 @@ def _parser(command: str) -> ArgumentParser:
     parser.add_argument("--data.root", type=str | None, default=None, help="real training pictures instead")
     parser.add_argument("--data.category", type=str | None, default=None, help="category of these")
     parser.add_argument("--seed", type=int, default=0, help="decides pictures and runs")
-    parser.add_argument("--output", type=str | None, default=None, help="JSON file to write")
+    parser.add_argument("--output", metavar="FILE", type=str | None, default=None, help="JSON file to write")
     return parser

@@ -20,7 +20,7 @@ EPSILONS = (1.0, 2.0, 4.0, 8.0)
 
 def run(command: str, arguments: Sequence[str]) -> int:
     """Print a table with a line per epsilon, or one JSON list."""
-    options = _parser(command).parse_args(arguments)
+    options = build_parser(command).parse_args(arguments)
     plans = [_plan(options, epsilon) for epsilon in options.epsilon]
     rows = [_row(plan, options) for plan in plans]
     if options.json:
@@ -90,24 +90,26 @@ def _sentences(options: argparse.Namespace) -> tuple[str, ...]:
     )
 
 
-def _parser(command: str) -> argparse.ArgumentParser:
+def build_parser(command: str) -> argparse.ArgumentParser:
+    """The command's options."""
     parser = argparse.ArgumentParser(
         prog=f"anomalib-federated {command}",
         description="Tell how much noise a promise takes, and what is left to be learnt. Nothing is released.",
     )
     parser.add_argument("--pictures", type=int, required=True, help="of all sites together, of one category")
-    parser.add_argument("--epsilon", type=float, nargs="+", default=EPSILONS, help="promises to compare")
-    parser.add_argument("--delta", type=float, default=1e-5, help="chance that the promise does not hold")
-    parser.add_argument("--sites", type=int, default=1, help="how many take part")
+    parser.add_argument("--epsilon", type=float, nargs="+", default=EPSILONS, help="promises to compare (1 2 4 8)")
+    parser.add_argument("--delta", type=float, default=1e-5, help="chance that the promise does not hold (1e-5)")
+    parser.add_argument("--sites", type=int, default=1, help="how many take part (1)")
     parser.add_argument(
         "--noise_by",
         choices=("centre", "each_site", "honest_sites"),
         default="each_site",
-        help="who adds the noise: a trusted centre, each site all of it, or honest sites a part each",
+        metavar="WHO",
+        help="who adds the noise: a trusted centre, each_site all of it, or honest_sites a part each (each_site)",
     )
-    parser.add_argument("--honest_sites", type=int, default=1, help="how many surely add their part of it")
-    parser.add_argument("--cells", type=int, default=4096, help="of a codebook")
-    parser.add_argument("--cells_per_picture", type=int, default=64, help="cells that a picture votes for")
-    parser.add_argument("--dimensions", type=int, default=64, help="of features whose second moments are released")
+    parser.add_argument("--honest_sites", type=int, default=1, help="how many surely add their part of it (1)")
+    parser.add_argument("--cells", type=int, default=4096, help="of a codebook (4096)")
+    parser.add_argument("--cells_per_picture", type=int, default=64, help="cells that a picture votes for (64)")
+    parser.add_argument("--dimensions", type=int, default=64, help="of features whose second moments are released (64)")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     return parser

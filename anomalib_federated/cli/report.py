@@ -14,6 +14,20 @@ from anomalib_federated.evaluation.results import read_results
 
 def run(command: str, arguments: Sequence[str]) -> int:
     """Write the report and print where it lies."""
+    options = build_parser(command).parse_args(arguments)
+    path = write_report(
+        read_results(options.folder),
+        options.folder,
+        options.output or options.folder / "report.html",
+        baseline=options.baseline,
+        figure=options.figure,
+    )
+    sys.stdout.write(f"{path} ({path.stat().st_size / 1e6:.1f} MB), to open in a browser\n")
+    return 0
+
+
+def build_parser(command: str) -> argparse.ArgumentParser:
+    """The command's options."""
     parser = argparse.ArgumentParser(
         prog=f"anomalib-federated {command}",
         description="Write one HTML file about an experiment: what federation cost, tables, charts, a gallery.",
@@ -24,15 +38,10 @@ def run(command: str, arguments: Sequence[str]) -> int:
         "--baseline", default="centralised", metavar="METHOD", help="what the others are compared to (%(default)s)"
     )
     parser.add_argument(
-        "--figure", default="auc_spro@0.05", choices=list(HEADLINES), help="what the headline is about (%(default)s)"
+        "--figure",
+        default="auc_spro@0.05",
+        choices=list(HEADLINES),
+        metavar="FIGURE",
+        help=f"what the headline is about: {', '.join(HEADLINES)} (%(default)s)",
     )
-    options = parser.parse_args(arguments)
-    path = write_report(
-        read_results(options.folder),
-        options.folder,
-        options.output or options.folder / "report.html",
-        baseline=options.baseline,
-        figure=options.figure,
-    )
-    sys.stdout.write(f"{path} ({path.stat().st_size / 1e6:.1f} MB), to open in a browser\n")
-    return 0
+    return parser

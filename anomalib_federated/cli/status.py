@@ -23,12 +23,7 @@ STYLES = {"in": "green", "failed": "red", "refused": "red", "missing": "yellow",
 
 def run(command: str, arguments: Sequence[str]) -> int:
     """Print tables, or one JSON object; the folder is only read."""
-    parser = argparse.ArgumentParser(
-        prog=f"anomalib-federated {command}", description="Tell where each site of a federation stands, and why."
-    )
-    parser.add_argument("folder", metavar="FOLDER", help="folder of a federation")
-    parser.add_argument("--json", action="store_true", help="print one JSON object instead of tables")
-    options = parser.parse_args(arguments)
+    options = build_parser(command).parse_args(arguments)
     folder = FederationFolder.open(options.folder)
     if options.json:
         told = {"sites": folder.statuses(), "unnamed_nodes": folder.unnamed_nodes(), "versions": folder.versions()}
@@ -41,6 +36,16 @@ def run(command: str, arguments: Sequence[str]) -> int:
     console.print(_versions(versions) if versions else "There is no version of the global bank yet.")
     print_refused(versions[-1].refused if versions else ())
     return 0
+
+
+def build_parser(command: str) -> argparse.ArgumentParser:
+    """The command's options."""
+    parser = argparse.ArgumentParser(
+        prog=f"anomalib-federated {command}", description="Tell where each site of a federation stands, and why."
+    )
+    parser.add_argument("folder", metavar="FOLDER", help="folder of a federation")
+    parser.add_argument("--json", action="store_true", help="print one JSON object instead of tables")
+    return parser
 
 
 def _sites(statuses: dict[str, SiteStatus]) -> Table:

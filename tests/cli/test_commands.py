@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from anomalib_federated.bank import MemoryBank
-from anomalib_federated.cli.anomalib import FederatedCLI
+from anomalib_federated.cli import anomalib
 from anomalib_federated.cli.main import COMMANDS, main
 from anomalib_federated.evaluation.results import of_method, read_results
 
@@ -176,13 +176,10 @@ def test_train_test_predict_export_behave_as_anomalibs(demo_root: Path, tmp_path
 def test_every_configuration_parses(config: Path) -> None:
     if config.parent.name in OF_CONFIGURATIONS:
         name = OF_CONFIGURATIONS[config.parent.name]
-        parser = import_module(f"anomalib_federated.cli.{name}")._parser(name)
+        parser = import_module(f"anomalib_federated.cli.{name}").build_parser(name)
         assert parser.parse_args(["--config", str(config)]).output.startswith("results/")
         return
-    cli = FederatedCLI.__new__(FederatedCLI)
-    cli.subcommand_parsers, cli.subcommand_method_arguments, cli.parser = {}, {}, cli.init_parser()
-    cli.add_subcommands()
-    assert cli.parser.parse_args(["train", "--config", str(config)]).train.seed_everything == 0
+    assert anomalib.build_parser("train").parse_args(["--config", str(config)]).seed_everything == 0
 
 
 def test_overlays_of_several_categories_do_not_overwrite_each_other(demo_root: Path, tmp_path: Path) -> None:

@@ -13,7 +13,12 @@ from tests.docs.running import check_command
 
 REPOSITORY = Path(__file__).parents[2]
 DOCS = REPOSITORY / "docs"
-ELSEWHERE = ["README.md", "examples/deployment/README.md", "examples/deployment/SITE.md"]
+ELSEWHERE = [
+    "README.md",
+    "examples/deployment/README.md",
+    "examples/deployment/SITE.md",
+    "examples/third_party_plugin/README.md",
+]
 """Pages outside docs: the pages of docs run what these show."""
 IN_TABLE = re.compile(rf"`((?:{'|'.join(COMMANDS)}) [^`]*--\w[^`]* [^`]*)`")
 NEEDED = {"federate": ["--config", "configs/federated/iid.yaml"], "export": ["--normal", "DIR", "--output", "OUT"]}
