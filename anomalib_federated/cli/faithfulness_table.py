@@ -1,0 +1,31 @@
+"""How faithful explanations are, as a table on the terminal."""
+
+from __future__ import annotations
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from anomalib_federated.evaluation.faithfulness.figures import FaithfulnessResult
+from anomalib_federated.evaluation.faithfulness.texts import COLUMNS, FaithfulnessCell, cells_of, notes_of
+
+
+def print_faithfulness(result: FaithfulnessResult) -> None:
+    """Print a line per method, and what the figures rest on."""
+    console = Console(highlight=False)
+    title = escape(f"Explanations of {result.category}, measured")
+    table = Table(title=title, box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table.add_column("explainer", overflow="fold", min_width=9)
+    for column in COLUMNS:
+        table.add_column(column, justify="right", max_width=13)
+    for method in result.methods:
+        table.add_row(escape(method.explainer), *map(_text, cells_of(method)))
+    console.print(table)
+    for note in notes_of(result):
+        console.print(escape(note), style="dim")
+
+
+def _text(cell: FaithfulnessCell) -> str:
+    value = f"[bold red]{cell.value}[/]" if cell.failed else cell.value
+    return f"{value}\n[dim]{cell.spread.strip('[]').replace(', ', '-')}" if cell.spread else value
