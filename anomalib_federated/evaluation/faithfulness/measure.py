@@ -62,9 +62,7 @@ def measure_faithfulness(
         for trial in trials(model, data.test_data, positions, seed=seed):
             threshold = trial.case.threshold
             tried.append(
-                TriedPicture(
-                    name=trial.case.name, score=trial.case.score, reference_score=trial.reference_score
-                )
+                TriedPicture(name=trial.case.name, score=trial.case.score, reference_score=trial.reference_score)
             )
             for name, found in measure_picture(trial, explainers, seed=seed, steps=steps).items():
                 measured[name].append(found)

@@ -6,25 +6,25 @@ from collections import Counter
 from dataclasses import dataclass
 
 from anomalib_federated.evaluation.faithfulness.figures import Check, FaithfulnessResult, Figure, MethodFaithfulness
-from anomalib_federated.evaluation.undefined import NOT_DEFINED, show
+from anomalib_federated.evaluation.undefined import NOT_DEFINED
 
 COLUMNS = (
-    "deletion (lower is better)",
-    "insertion (higher)",
-    "pointing game (higher)",
-    "IoU with the mask (higher)",
+    "deletion (less is better)",
+    "insertion (more is better)",
+    "pointing game",
+    "IoU with the mask",
     "random bank",
     "random backbone",
-    "seconds a picture",
+    "time (s)",
 )
 """What :func:`cells_of` gives, in its order."""
 
 HOW_TO_READ = (
-    "Deletion and insertion: area under the score as the most relevant pixels are replaced first by those of a reference "
-    "(or put into it), where the picture scores 1 and the reference 0. Pointing: the most relevant pixel lies on the "
-    "defect. IoU: of the mask and as many of the most relevant pixels as it has. Random bank and backbone: mean absolute "
-    "rank correlation with the explanation by a detector that has forgotten what it learnt; an explanation that stays "
-    "the same tells nothing of the detector."
+    "Deletion and insertion: area under the score as the most relevant pixels are replaced first by those of a "
+    "reference (or put into it), where the picture scores 1 and the reference 0. Pointing: the most relevant pixel "
+    "lies on the defect. IoU: of the mask and as many of the most relevant pixels as it has. Random bank and backbone: "
+    "mean absolute rank correlation with the explanation by a detector that has forgotten what it learnt; an "
+    "explanation that stays the same tells nothing of the detector."
 )
 """A paragraph on the columns."""
 
@@ -35,12 +35,12 @@ class FaithfulnessCell:
 
     Attributes:
         value: As a text, or why there is none.
-        spread: Its interval; empty if there is none.
+        below: Its interval, or whether a check is passed; empty if there is none.
         failed: Whether it is a check that was not passed.
     """
 
     value: str
-    spread: str = ""
+    below: str = ""
     failed: bool = False
 
 
@@ -82,7 +82,7 @@ def _measure(figure: Figure | None) -> FaithfulnessCell:
         return FaithfulnessCell(value=NOT_DEFINED)
     interval = figure.interval
     return FaithfulnessCell(
-        value=show(figure.mean), spread="" if interval is None else f"[{interval.low:.3f}, {interval.high:.3f}]"
+        value=f"{figure.mean:.2f}", below="" if interval is None else f"[{interval.low:.2f}, {interval.high:.2f}]"
     )
 
 
@@ -90,4 +90,4 @@ def _check(check: Check | None) -> FaithfulnessCell:
     if check is None:
         return FaithfulnessCell(value=NOT_DEFINED)
     word = "passes" if check.passed else "fails"
-    return FaithfulnessCell(value=f"{check.correlation.mean:.2f} {word}", failed=not check.passed)
+    return FaithfulnessCell(value=f"{check.correlation.mean:.2f}", below=word, failed=not check.passed)

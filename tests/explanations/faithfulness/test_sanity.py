@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from anomalib_federated.testing.example_case import CATEGORY, example_model, example_picture
 
 from anomalib_federated.bank import MemoryBank
 from anomalib_federated.explanations.faithfulness.measure import Faithfulness, Refusal, Trial, measure_picture
@@ -17,7 +18,6 @@ from anomalib_federated.explanations.faithfulness.relevance import RelevanceErro
 from anomalib_federated.explanations.faithfulness.sanity import passes
 from anomalib_federated.interfaces.explainer import Case, Explainer, Explanation
 from anomalib_federated.testing import example_bank
-from anomalib_federated.testing.example_case import CATEGORY, example_model, example_picture
 from anomalib_federated.testing.fake_explainers import EdgeDetector, RandomMap
 from tests.explanations.faithfulness.toy_case import SumCase, Weights
 
@@ -97,15 +97,14 @@ def test_random_detectors_leave_the_true_one_as_it_was() -> None:
         assert torch.equal(model.predict_batch(image, [CATEGORY]).pred_score, score)
     assert all(bool(other.isfinite()) and float(other) != float(score) for other in others)
     changed = backbone.model.backbone.network.state_dict()
-    assert all(torch.equal(changed[name].flatten().sort().values, weights[name].flatten().sort().values) for name in weights)
+    for name, tensor in weights.items():
+        assert torch.equal(changed[name].flatten().sort().values, tensor.flatten().sort().values)
     assert sum(not torch.equal(changed[name], weights[name]) for name in weights) > len(weights) / 2
     assert torch.equal(bank.model.backbone.network.state_dict()["conv_stem.weight"], weights["conv_stem.weight"])
 
 
 def test_an_explanation_of_the_detector_changes_with_it_and_one_of_the_picture_does_not() -> None:
-    found = measure_picture(
-        trial(), {"weights": Weights(), "edges": EdgeDetector(), "random": RandomMap()}, seed=0
-    )
+    found = measure_picture(trial(), {"weights": Weights(), "edges": EdgeDetector(), "random": RandomMap()}, seed=0)
     assert list(found) == ["weights", "edges", "random"]
     weights, edges, drawn = found.values()
     assert passes([weights.bank])
