@@ -18,7 +18,7 @@ def print_faithfulness(result: FaithfulnessResult) -> None:
     """Print a line per method, and what the figures rest on."""
     console = Console(highlight=False)
     title = escape(f"Explanations of {result.category}, measured")
-    table = Table(title=title, box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table = Table(title=title, box=SIMPLE_HEAD, padding=0)
     table.add_column("explainer", overflow="fold", min_width=14)
     for column, width in zip(COLUMNS, WIDTHS, strict=True):
         table.add_column(column, justify="right", width=width)

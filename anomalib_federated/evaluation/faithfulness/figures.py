@@ -99,7 +99,7 @@ class FaithfulnessResult:
     Attributes:
         category: Name of the category.
         seed: Decides the pictures, the explanations, what is random in the random detectors, and the intervals.
-        pictures: Defective test pictures, in the order of their names.
+        pictures: Defective test pictures, in the order in which they were drawn.
         methods: Of each explainer, in the order in which they were asked for.
         threshold: Of the detector's picture scores; ``None`` if it has none.
         bar: Of the mean absolute rank correlation, below which a check is passed.

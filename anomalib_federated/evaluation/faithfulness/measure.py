@@ -26,6 +26,7 @@ def measure_faithfulness(
     *,
     explainers: Mapping[str, Explainer],
     pictures: int = 16,
+    checked: int = 8,
     seed: int = 0,
     steps: int = STEPS,
     resamples: int = 1000,
@@ -40,6 +41,7 @@ def measure_faithfulness(
         category: One of the bank's, and of the data's.
         explainers: By name, at least one.
         pictures: How many are drawn; all if there are fewer.
+        checked: On how many of them the sanity checks are made, each of which takes two more explanations; at least 1.
         seed: Decides which, and all else that is random.
         steps: Of deletion and insertion.
         resamples: Of the bootstrap behind the intervals; 0 makes none.
@@ -52,14 +54,14 @@ def measure_faithfulness(
         ValueError: If there is no explainer or no defective picture, or a number makes no sense.
     """
     check_settings(resamples=resamples, confidence=confidence)
-    if not explainers:
-        msg = "There is no explainer to measure; name at least one."
+    if not explainers or checked < 1:
+        msg = f"There are {len(explainers)} explainers and {checked} pictures to check them on; give at least one each."
         raise ValueError(msg)
     positions = drawn_defects(data.test_data, category, pictures=pictures, seed=seed)
     measured: dict[str, list[Faithfulness | Refusal]] = {name: [] for name in explainers}
     tried, threshold = [], None
     with progress_bar(f"explanations of {category}, measured", total=len(positions)) as advance:
-        for trial in trials(model, data.test_data, positions, seed=seed):
+        for trial in trials(model, data.test_data, positions, checked=checked, seed=seed):
             threshold = trial.case.threshold
             tried.append(
                 TriedPicture(name=trial.case.name, score=trial.case.score, reference_score=trial.reference_score)

@@ -38,9 +38,10 @@ def method_faithfulness(
     def figure(values: Sequence[float | None]) -> Figure | None:
         return mean_figure(values, resamples=resamples, confidence=confidence, seed=seed)
 
-    def check(correlations: Sequence[float]) -> Check | None:
-        found = figure([abs(each) for each in correlations])
-        return None if found is None else Check(correlation=found, passed=passes(correlations))
+    def check(correlations: Sequence[float | None]) -> Check | None:
+        sizes = [abs(each) for each in correlations if each is not None]
+        found = figure(sizes)
+        return None if found is None else Check(correlation=found, passed=passes(sizes))
 
     explained = [each for each in measured if isinstance(each, Faithfulness)]
     return MethodFaithfulness(

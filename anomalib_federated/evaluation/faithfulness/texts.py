@@ -71,7 +71,8 @@ def notes_of(result: FaithfulnessResult) -> list[str]:
             f"{method.explainer} could not explain {count}: {reason}"
             for reason, count in Counter(method.refusals).items()
         ]
-    said.append(f"A check is passed below {result.bar:g}.")
+    checked = max((method.bank.correlation.pictures for method in result.methods if method.bank), default=0)
+    said.append(f"A check, on {checked} of the pictures, is passed below {result.bar:g}.")
     if result.resamples:
         said.append(f"In brackets: {100 * result.confidence:g} % bootstrap intervals over pictures.")
     return said

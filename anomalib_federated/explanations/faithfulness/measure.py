@@ -25,16 +25,16 @@ class Trial:
         reference: Shape ``(3, h, w)``, normalised like the case's image: what deleted pixels are replaced by.
         reference_score: Of the reference.
         mask: Shape ``(h, w)``, bool: where the picture is defective; ``None`` if that was not annotated.
-        random_bank: The same picture with a detector whose bank is random.
-        random_backbone: The same picture with a detector whose network is.
+        random_bank: The same picture with a detector whose bank is random; ``None`` leaves the check out.
+        random_backbone: The same picture with a detector whose network is; likewise.
     """
 
     case: Case
     reference: Tensor
     reference_score: float
     mask: Tensor | None
-    random_bank: Case
-    random_backbone: Case
+    random_bank: Case | None
+    random_backbone: Case | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +48,7 @@ class Faithfulness:
         insertion: Area under the insertion curve: the higher, the better; likewise.
         pointing: Share of the most relevant pixels that lie on the defect; ``None`` without a mask.
         overlap: Intersection over union with the defect; ``None`` without a mask.
-        bank: Rank correlation with the explanation of a detector whose bank is random.
+        bank: Rank correlation with the explanation of a detector whose bank is random; ``None`` if not checked.
         backbone: Likewise, whose network is random.
         seconds: That the explanation took.
     """
@@ -57,8 +57,8 @@ class Faithfulness:
     insertion: float | None
     pointing: float | None
     overlap: float | None
-    bank: float
-    backbone: float
+    bank: float | None
+    backbone: float | None
     seconds: float
 
 
@@ -90,19 +90,23 @@ def measure_picture(
 
 
 def _measured(trial: Trial, explainer: Explainer, name: str, seed: int, steps: int) -> Faithfulness | Refusal:
-    case = trial.case
-    began = time.perf_counter()
+    case, began = trial.case, time.perf_counter()
     try:
         explanation = explainer.explain(case, seed=seed)
         seconds = time.perf_counter() - began
-        others = [explainer.explain(other, seed=seed) for other in (trial.random_bank, trial.random_backbone)]
+        random = [
+            None if other is None else explainer.explain(other, seed=seed)
+            for other in (trial.random_bank, trial.random_backbone)
+        ]
     except ValueError as error:
         return Refusal(reason=str(error))
-    size = (case.image.shape[1], case.image.shape[2])
-    label = f"the explanation of {case.name} by '{name}'"
-    relevance, *changed = (checked_relevance(each.relevance, size, of=label) for each in (explanation, *others))
+    size, label = (case.image.shape[1], case.image.shape[2]), f"the explanation of {case.name} by '{name}'"
+    relevance = checked_relevance(explanation.relevance, size, of=label)
     curves = deletion_insertion(case, relevance, reference=trial.reference, steps=steps)
-    bank, backbone = (rank_correlation(relevance, each) for each in changed)
+    bank, backbone = (
+        None if each is None else rank_correlation(relevance, checked_relevance(each.relevance, size, of=label))
+        for each in random
+    )
     return Faithfulness(
         deletion=curves.deletion_area,
         insertion=curves.insertion_area,

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from anomalib_federated.data.dataset import InspectionDataset
 from anomalib_federated.data.layout import GOOD
@@ -14,18 +16,22 @@ from anomalib_federated.explanations.faithfulness.defect_mask import mask_seen
 from anomalib_federated.explanations.faithfulness.measure import Trial
 from anomalib_federated.explanations.faithfulness.randomised import with_randomised_backbone, with_randomised_bank
 from anomalib_federated.explanations.faithfulness.reference_picture import reference_of
+from anomalib_federated.interfaces.explainer import Case
 from anomalib_federated.models import FederatedPatchcore
 from anomalib_federated.pictures import read_image
 
 
 def drawn_defects(dataset: InspectionDataset, category: str, *, pictures: int, seed: int) -> list[int]:
-    """Positions of defective pictures, drawn without replacement, in the order of their names.
+    """Positions of defective pictures, drawn without replacement.
 
     Args:
         dataset: Test pictures.
         category: Their category.
         pictures: How many; all if there are fewer.
         seed: Of the draw, which depends on the names alone.
+
+    Returns:
+        In the order in which they were drawn, so that the first of them are a draw too.
 
     Raises:
         ValueError: If none is wished, or the category has no defective picture.
@@ -39,11 +45,11 @@ def drawn_defects(dataset: InspectionDataset, category: str, *, pictures: int, s
         msg = f"Category '{category}' has no defective test picture; explanations are measured on pictures of defects."
         raise ValueError(msg)
     order = np.random.default_rng(seed).permutation(len(defective))[:pictures]
-    return [int(position) for position in defective.index[np.sort(order)]]
+    return [int(position) for position in defective.index[order]]
 
 
 def trials(
-    model: FederatedPatchcore, dataset: InspectionDataset, positions: Sequence[int], *, seed: int
+    model: FederatedPatchcore, dataset: InspectionDataset, positions: Sequence[int], *, checked: int, seed: int
 ) -> Iterator[Trial]:
     """Make the cases of some pictures.
 
@@ -51,22 +57,25 @@ def trials(
         model: The detector.
         dataset: Of the pictures.
         positions: Which of them.
-        seed: Of what is random in the random detectors.
+        checked: So many of them, the first, are explained by random detectors too.
+        seed: Of what is random in these.
     """
-    forgetful = with_randomised_bank(model, seed=seed), with_randomised_backbone(model, seed=seed)
-    for position in positions:
+    random_bank, random_backbone = with_randomised_bank(model, seed=seed), with_randomised_backbone(model, seed=seed)
+    for number, position in enumerate(positions):
         row = dataset.samples.iloc[position]
-        picture = read_image(Path(row["image_path"]))
-        case, random_bank, random_backbone = (
-            ModelCase(each, picture, name=row["name"], category=row["category"]) for each in (model, *forgetful)
-        )
+        case_of = partial(_case, row["name"], row["category"], read_image(Path(row["image_path"])))
+        case = case_of(model)
         reference = reference_of(case)
-        defects = dataset[position].defects or ()
+        masks = [defect.mask.astype(bool) for defect in dataset[position].defects or ()]
         yield Trial(
             case=case,
             reference=reference,
             reference_score=float(case.scores(reference[None])),
-            mask=mask_seen([defect.mask.astype(bool) for defect in defects], case.image.shape[1:]) if defects else None,
-            random_bank=random_bank,
-            random_backbone=random_backbone,
+            mask=mask_seen(masks, (case.image.shape[1], case.image.shape[2])) if masks else None,
+            random_bank=case_of(random_bank) if number < checked else None,
+            random_backbone=case_of(random_backbone) if number < checked else None,
         )
+
+
+def _case(name: str, category: str, picture: NDArray[np.uint8], model: FederatedPatchcore) -> Case:
+    return ModelCase(model, picture, name=name, category=category)
