@@ -22,6 +22,7 @@ COMMANDS = {
     "experiment": ("experiment", "compare methods on categories and seeds, out of one YAML; resumable"),
     "attack": ("attack", "try attacks of bad sites against defences: for evaluation only"),
     "evaluate": ("evaluate", "measure a bank, a checkpoint or a folder of anomaly maps by the AutoVI protocol"),
+    "explain": ("explain", "say why pictures got their scores, as pictures and as numbers"),
     "compare": ("compare", "compare methods with statistics that say what they can show"),
     "report": ("report", "make one HTML page of an experiment"),
     "data": ("data", "download, count, share out or generate images"),

@@ -1,1 +1,1 @@
-"""Why a picture got its score: cases, explanations as pictures and files, and how faithful explanations are."""
+"""Explanations of scores: cases, drawings, files, and how faithful they are."""

@@ -48,7 +48,8 @@ class NormalPatch(NamedTuple):
 class Case(ABC):
     """A picture to be explained, with the detector that scored it.
 
-    Patches are numbered row by row of the patch grid. Scores are raw: distances in feature space.
+    Patches are numbered row by row of the patch grid. Scores are raw: distances in feature space. All tensors are on
+    the CPU, those that are given and those that come back.
 
     Attributes:
         name: Path of the picture below its category's folder, with forward slashes: ``test/scratch/0001.png``.
@@ -59,8 +60,9 @@ class Case(ABC):
         score_rule: How patch distances become the score, in words.
         threshold: Pictures that score above it are called anomalous; ``None`` if it was never set.
         pixel_threshold: Likewise of pixels of the map.
-        anomaly_map: Shape ``(h, w)``, float32.
-        distances: Shape ``(rows, columns)``, float32: distance of each patch to its nearest bank row, as it is scored.
+        anomaly_map: Shape ``(h, w)``, float32: raw scores of the pixels of ``image``.
+        distances: Shape ``(rows, columns)``, float32: distance of each patch to its nearest bank row, clipped as it is
+            scored.
         owners: Shape ``(rows, columns)``, int64: which row of ``bank`` that is.
         features: Shape ``(rows * columns, d)``, float32: patch features.
         bank: The rows of the category: patches of normal pictures, and which site each is of.
@@ -84,11 +86,18 @@ class Case(ABC):
 
     @abstractmethod
     def scores(self, images: Tensor) -> Tensor:
-        """Scores, shape ``(batch,)``, of changed pictures ``(batch, 3, h, w)``, resized and normalised like ``image``."""
+        """Scores, shape ``(batch,)``, of changed pictures ``(batch, 3, h, w)``, resized and normalised like ``image``.
+
+        Where features are made in the part's frame, the frame stays where it is in this picture: a change is to tell
+        about its pixels, not about where the part would be looked for without them.
+        """
 
     @abstractmethod
     def scores_of_distances(self, grids: Tensor) -> Tensor:
         """Scores, shape ``(batch,)``, that the picture had if its patches lay at these distances from the bank.
+
+        Where a score follows from features too (``reweighted``), patches are thought to have moved along the line from
+        their nearest bank row.
 
         Args:
             grids: Shape ``(batch, rows, columns)``, float32.
@@ -107,7 +116,7 @@ class Case(ABC):
     def gradient(self, layer: str) -> tuple[Tensor, Tensor]:
         """What a layer answers to the picture, and the gradient of the score there; both ``(channels, rows, columns)``.
 
-        The nearest bank row of each patch is held fixed.
+        The nearest bank row of each patch is held fixed, and distances are not clipped: a clipped one has no gradient.
 
         Raises:
             ValueError: If the layer is none of ``layers``.
@@ -115,17 +124,21 @@ class Case(ABC):
 
     @abstractmethod
     def on_picture(self, grid: Tensor) -> Tensor:
-        """A grid of any resolution over what the network sees, ``(rows, columns)``, brought to ``(h, w)``, not smoothed."""
+        """A grid over what the network sees, of any number of rows and columns, bilinearly brought to ``(h, w)``."""
 
     @abstractmethod
     def box(self, patch: int) -> Box:
-        """Where a patch of the grid lies in the picture's file; its receptive field is larger."""
+        """Where a patch of the grid lies in the picture's file; its receptive field is larger.
+
+        A box is never empty: of a patch outside the picture, which there may be in a part's frame, it is at the border.
+        """
 
     @abstractmethod
     def nearest_normal(self, features: Tensor, count: int) -> Iterator[list[NormalPatch]]:
         """For each of ``(n, d)`` features, the ``count`` nearest patches of the site's own normal pictures.
 
-        Nothing is yielded where the site keeps none, or they were not given.
+        Distances are measured as the detector does, wherever in the picture the patches lie. Nothing is yielded where
+        the site keeps none, or they were not given.
         """
 
 
@@ -165,7 +178,7 @@ class Explanation:
 
     Attributes:
         relevance: Shape ``(h, w)`` of the case's ``image``, float32, finite: the larger, the more the pixel had to do
-            with the score. Only its order means the same for all methods.
+            with the score; below 0 if it lowered it. Only its order means the same for all methods.
         explained: The number that is explained, most often the picture's score.
         explained_as: What this number is, in words.
         baseline: The same number if none of the patches that contribute were anomalous; ``None`` if the method does not
@@ -175,6 +188,9 @@ class Explanation:
         settings: All that decided the explanation, as plain data.
         facts: What else the method found, as plain data.
         panels: Pictures to be shown beside it.
+        threshold: Relevance above which pixels are outlined, and which colours have as their middle; ``None`` if the
+            method has none, and colours go up to the largest relevance.
+        private: Whether facts or panels show what must not leave the site, such as its own normal pictures.
     """
 
     relevance: Tensor
@@ -185,6 +201,8 @@ class Explanation:
     settings: Mapping[str, Any] = field(default_factory=dict)
     facts: Mapping[str, Any] = field(default_factory=dict)
     panels: tuple[Panel, ...] = ()
+    threshold: float | None = None
+    private: bool = False
 
 
 class Explainer(ABC):

@@ -54,7 +54,7 @@ def nearest_rows_in_place(
         >>> nearest_rows_in_place(torch.tensor([[8.0], [8.0]]), rows, places, (1, 2))
         (tensor([8., 1.]), tensor([0, 1]))
     """
-    cells = _cells(grid, queries)
+    cells = cell_middles(grid, queries)
     by_picture = queries.reshape(-1, grid[0] * grid[1], queries.shape[1])
     if in_graph():
         distances, owners = _nearest_in_place(by_picture, rows, places, cells)
@@ -67,13 +67,38 @@ def nearest_rows_in_place(
     return torch.cat([part[0] for part in parts], 1).flatten(), torch.cat([part[1] for part in parts], 1).flatten()
 
 
+def nearest_rows_at(queries: Tensor, rows: Tensor, places: Tensor, where: Tensor) -> tuple[Tensor, Tensor]:
+    """The same for patches that are no whole picture.
+
+    Args:
+        queries: Shape ``(n, k)``, float32.
+        rows: Shape ``(m, k)``, float32.
+        places: Where each row counts, shape ``(m, 2)``, float32.
+        where: Place of each patch, see :func:`cell_middles`, shape ``(n, 2)``, float32.
+
+    Returns:
+        Two tensors of shape ``(n,)``: float32 and int64.
+
+    Example:
+        >>> rows, places = torch.tensor([[0.0], [9.0]]), torch.tensor([[0.5, 0.0], [0.5, 1.0]])
+        >>> nearest_rows_at(torch.tensor([[8.0]]), rows, places, torch.tensor([[0.5, 0.25]]))
+        (tensor([8.]), tensor([0]))
+    """
+    step = max(1, CHUNK_ELEMENTS // len(rows))
+    parts = [
+        _nearest_in_place(some[None], rows, places, there)
+        for some, there in zip(torch.split(queries, step), torch.split(where, step), strict=True)
+    ]
+    return torch.cat([part[0][0] for part in parts]), torch.cat([part[1][0] for part in parts])
+
+
 def several_nearest_rows(queries: Tensor, count: int, *, rows: Tensor) -> tuple[Tensor, Tensor]:
     """Distances and numbers of the ``count`` rows nearest to each query, both of shape ``(n, count)``."""
     squared, owners = squared_distances(queries, rows).topk(count, dim=1, largest=False)
     return squared.sqrt(), owners
 
 
-def _cells(grid: tuple[int, int], like: Tensor) -> Tensor:
+def cell_middles(grid: tuple[int, int], like: Tensor) -> Tensor:
     """The middle of each cell of the patch grid, row by row, as shares of height and width: ``(cells, 2)``."""
     height, width = ((torch.arange(size, device=like.device) + 0.5) / size for size in grid)
     return torch.stack(torch.meshgrid(height, width, indexing="ij"), 2).flatten(0, 1)

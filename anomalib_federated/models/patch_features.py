@@ -106,10 +106,19 @@ class PatchFeatureExtractor(nn.Module):
         Returns:
             Features of shape ``(batch, d, rows, columns)``, on the grid of the first layer.
         """
+        return self.joined(self.layer_maps(images, placement))
+
+    def layer_maps(self, images: Tensor, placement: Placement | None = None) -> list[Tensor]:
+        """What the network's layers answer, each of shape ``(batch, channels, rows, columns)``; see :meth:`forward`."""
         placement = placement or self.place(images)
         if placement is not None:
             images = to_frame(images, placement, self._frame_size(images), oversampling=oversampling(self.space))
-        maps = [avg_pool2d(layer, POOLING, 1, POOLING // 2) for layer in self.backbone(images)]
+        maps: list[Tensor] = self.backbone(images)
+        return maps
+
+    def joined(self, layers: Sequence[Tensor]) -> Tensor:
+        """The features, shape ``(batch, d, rows, columns)``, that follow from what :meth:`layer_maps` gave."""
+        maps = [avg_pool2d(layer, POOLING, 1, POOLING // 2) for layer in layers]
         grid = maps[0].shape[-2:]
         maps = [maps[0], *(interpolate(layer, size=grid, mode="bilinear") for layer in maps[1:])]
         scaled = [

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 from anomalib_federated import registry
-from anomalib_federated.testing import attack, coreset, fairness, partitioner, privacy, screening, strategy
+from anomalib_federated.testing import attack, coreset, explainer, fairness, partitioner, privacy, screening, strategy
 
 
 class Check(Protocol):
@@ -23,6 +23,7 @@ class Check(Protocol):
 _CHECKS: dict[str, tuple[Check, ...]] = {
     "attack": attack.CHECKS,
     "coreset": coreset.CHECKS,
+    "explainer": explainer.CHECKS,
     "fairness": fairness.CHECKS,
     "partitioner": partitioner.CHECKS,
     "privacy": privacy.CHECKS,

@@ -48,6 +48,7 @@ OF_CONFIGURATIONS = {
     "federated": "federate",
     "privacy": "federate",
     "experiment": "experiment",
+    "explain": "explain",
     "robustness": "attack",
     "trade_off": "experiment",
 }

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
 
-from anomalib_federated.evaluation.gallery.layers import heat_layer, heat_map, normalise, outline_layer
+from anomalib_federated.deploy.layers import heat_layer, heat_map, normalise, outline_layer
 from anomalib_federated.pictures import read_image
 
 if TYPE_CHECKING:  # it needs torch, which reading a gallery does not

@@ -1,0 +1,172 @@
+"""``anomalib-federated explain``: why pictures got their scores."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from jsonargparse import ActionConfigFile, ArgumentParser, Namespace
+from lightning import seed_everything
+from rich.console import Console
+
+from anomalib_federated.bank import MemoryBank
+from anomalib_federated.cli.logs import configure_logs
+from anomalib_federated.cli.plugin_option import PLUGIN
+from anomalib_federated.data import AutoVI
+from anomalib_federated.evaluation.measuring.calibrate import calibrate
+from anomalib_federated.evaluation.measuring.scored_image import name_of, scored_images
+from anomalib_federated.explanations.explaining import Asked, explain_pictures
+from anomalib_federated.explanations.explanation_file import INTERPRETABILITY
+from anomalib_federated.explanations.normal_pictures import NormalPictures
+from anomalib_federated.models import FederatedPatchcore, detector_of
+from anomalib_federated.pictures import find_pictures
+
+QUICK = ["overlay", "nearest_normal", "gradcam", "shapley_exact"]
+"""Explainers unless others are named: those that take less than a second a picture."""
+
+SCORING = ("weights", "score", "num_neighbors", "score_clip", "false_alarm_rate")
+"""Settings of the detector that its bank does not bring with it."""
+
+
+def run(command: str, arguments: Sequence[str]) -> int:
+    """Explain, and tell where all lies."""
+    configure_logs()
+    parser = _parser(command)
+    options = parser.parse_args(arguments)
+    _check(parser, options)
+    seed_everything(options.seed, verbose=False)
+    model = _model(options)
+    if options.images:
+        pictures, normal = _given(options, model)
+    else:
+        data: AutoVI = parser.instantiate_classes(options).data
+        data.prepare_data()
+        data.setup()
+        pictures, normal = _of_data(options, model, data)
+    outcome = explain_pictures(
+        model, pictures, options.explainers, output=Path(options.output), seed=options.seed, normal=normal
+    )
+    Console().print(
+        f"{outcome.computed} explanations made, {len(outcome.files) - outcome.computed} were there already; all lie in "
+        f"{Path(options.output) / INTERPRETABILITY}.",
+        soft_wrap=True,
+    )
+    return 0
+
+
+def _given(options: Namespace, model: FederatedPatchcore) -> tuple[list[Asked], dict[str, NormalPictures]]:
+    """Pictures given by their files, of one category."""
+    category = options.category
+    model.category_rows(category)  # a wrong category comes to light before files are looked for
+    for path in options.images:
+        if not path.is_file():
+            msg = f"There is no picture {path}; check the path."
+            raise FileNotFoundError(msg)
+    pictures = [Asked(path=path, name=path.name, category=category) for path in options.images]
+    if options.normal is None:
+        return pictures, {}
+    own = {path.name if path == options.normal else path.relative_to(options.normal).as_posix(): path
+           for path in find_pictures(options.normal)}  # fmt: skip
+    return pictures, {category: NormalPictures(model, category, own)}
+
+
+def _of_data(
+    options: Namespace, model: FederatedPatchcore, data: AutoVI
+) -> tuple[list[Asked], dict[str, NormalPictures]]:
+    """The test pictures with the highest scores, and the training pictures as the site's own normal ones."""
+    for category in data.categories:
+        model.category_rows(category)  # refused before anything is computed
+    calibrate(model, data.val_data, batch_size=data.eval_batch_size)
+    pictures = [asked for category in data.categories for asked in _highest(options, model, data, category)]
+    normal = {
+        category: NormalPictures(
+            model,
+            category,
+            {name_of(path): Path(path) for path in data.train_data.of_category(category).samples["image_path"]},
+        )
+        for category in data.categories
+    }
+    return pictures, normal
+
+
+def _highest(options: Namespace, model: FederatedPatchcore, data: AutoVI, category: str) -> Iterator[Asked]:
+    found = []
+    test = data.test_data.of_category(category)
+    for scored in scored_images(model, test, batch_size=data.eval_batch_size):
+        annotated = scored.covered() if scored.defects else None
+        asked = Asked(path=scored.image_path, name=scored.name, category=category, annotated=annotated)
+        found.append((-scored.score, scored.name, asked))
+        found.sort(key=lambda each: each[:2])
+        del found[options.images_per_category :]
+    return (asked for _, _, asked in found)
+
+
+def _model(options: Namespace) -> FederatedPatchcore:
+    """The detector of a checkpoint, or of a bank, which says what its features are."""
+    if options.ckpt_path:
+        if not options.ckpt_path.is_file():
+            msg = f"There is no checkpoint {options.ckpt_path}; give the path of one that 'fit' wrote."
+            raise FileNotFoundError(msg)
+        loaded: FederatedPatchcore = FederatedPatchcore.load_from_checkpoint(options.ckpt_path)
+        return loaded.cpu().eval()
+    return detector_of(MemoryBank.load(options.bank), **options.model.as_dict())
+
+
+def _check(parser: ArgumentParser, options: Namespace) -> None:
+    """End with the usage if the options do not go together."""
+    if bool(options.bank) == bool(options.ckpt_path):
+        parser.error("Give either --bank or --ckpt_path: the detector whose scores are to be explained.")
+    if options.images and not options.category:
+        parser.error("--images are of one category: name it with --category.")
+    if options.category and not options.images:
+        parser.error("--category is that of --images; choose those of a data set with --data.categories.")
+    if options.normal and not options.images:
+        parser.error("--normal goes with --images; of a data set, its training pictures are the own normal ones.")
+    if options.images_per_category < 1:
+        parser.error(f"--images_per_category is {options.images_per_category}; give at least 1.")
+    if not options.explainers:
+        parser.error(f"--explainers is empty; name one, such as {QUICK[0]}.")
+    defaults = inspect.signature(FederatedPatchcore).parameters
+    if not options.bank and (idle := [name for name in SCORING if options.model[name] != defaults[name].default]):
+        parser.error(f"--model.{idle[0]} is a setting of a detector made from a --bank; leave it out.")
+
+
+def _parser(command: str) -> ArgumentParser:
+    parser = ArgumentParser(
+        prog=f"anomalib-federated {command}",
+        description="Say why pictures got their scores: per picture and method one PNG to look at, and one JSON with "
+        "the numbers behind it. What is there already with the same settings is not made again.",
+    )
+    parser.add_argument("-c", "--config", action=ActionConfigFile, help="configuration in YAML")
+    parser.add_subclass_arguments(AutoVI, "data", default={"class_path": "anomalib_federated.data.AutoVI"})
+    parser.add_argument("--images", type=list[Path], default=[], nargs="+", help="files, instead of a data set")
+    parser.add_argument("--category", type=str | None, default=None, help="of the images")
+    parser.add_argument("--bank", type=Path | None, default=None, help="memory bank of the detector")
+    parser.add_argument("--ckpt_path", type=Path | None, default=None, help="checkpoint of a trained detector")
+    others = set(inspect.signature(FederatedPatchcore).parameters) - set(SCORING)
+    parser.add_class_arguments(FederatedPatchcore, "model", instantiate=False, skip=others)
+    parser.add_argument(
+        "--explainers",
+        type=list[PLUGIN],
+        default=QUICK,
+        help="names, or class_path and init_args; 'shap' (seconds a picture) and 'occlusion' (half a minute) only if "
+        "they are named, since they take longest",
+    )
+    parser.add_argument(
+        "--images_per_category",
+        type=int,
+        default=10,
+        help="test pictures of each category of the data set: those with the highest scores",
+    )
+    parser.add_argument(
+        "--normal",
+        type=Path | None,
+        default=None,
+        help="folder of the site's own normal pictures, to show what the images were compared with; of a data set, its "
+        "training pictures are taken. Explanations that show them stay at the site",
+    )
+    parser.add_argument("--output", type=str, required=True, help="folder to write")
+    parser.add_argument("--seed", type=int, default=0, help="decides every random choice")
+    parser.link_arguments("seed", "data.init_args.seed")
+    return parser
