@@ -10,12 +10,10 @@ from pydantic import TypeAdapter, ValidationError
 from anomalib_federated.evaluation.faithfulness.figures import FaithfulnessResult
 from anomalib_federated.evaluation.first_problem import first_problem
 from anomalib_federated.evaluation.results import ResultError
+from anomalib_federated.explanations.explanation_file import INTERPRETABILITY
 from anomalib_federated.files import write_file
 
 FILE = "faithfulness.json"
-
-INTERPRETABILITY = "interpretability"
-"""Folder of explanations in an output folder, with one of each category."""
 
 _RESULT = TypeAdapter(FaithfulnessResult)
 
