@@ -27,7 +27,7 @@ from anomalib_federated.evaluation.report.details import (
     settings_table,
     versions_table,
 )
-from anomalib_federated.evaluation.report.explanations import faithfulness_tables
+from anomalib_federated.evaluation.report.explanations import explanation_cards, faithfulness_tables
 from anomalib_federated.evaluation.report.fairness import across_rows, division_views, what_lines_are
 from anomalib_federated.evaluation.report.numbers import cells_of, figure_tables
 from anomalib_federated.evaluation.report.pictures import VERDICT_WORDS, gallery_cards
@@ -58,6 +58,7 @@ def write_report(
 
     Raises:
         ValueError: If there are no results, or figure or baseline are unknown.
+        ExplanationError: If an explanation is damaged.
         GalleryError: If a gallery is damaged.
         ResultError: If a file of figures of groups or of explanations is.
 
@@ -84,6 +85,7 @@ def _content(results: Sequence[Result], folder: Path, baseline: str, figure: str
     categories = sorted({result.category for result in results})
     points = [(category, point_rows(cells, methods, category)) for category in categories]
     cards, pictures = gallery_cards(folder, cells, methods)
+    explained, private = explanation_cards(folder)
     tables = figure_tables(results, baseline=baseline, first=figure)
     others = [compare(results, figure=table.name, baseline=baseline) for table in tables if table.name != figure]
     comparisons = [compare(results, figure=figure, baseline=baseline), *others]
@@ -120,6 +122,8 @@ def _content(results: Sequence[Result], folder: Path, baseline: str, figure: str
         "explanations": faithfulness_tables(read_all_faithfulness(folder)),
         "explanation_columns": COLUMNS,
         "explanation_words": HOW_TO_READ,
+        "explanation_cards": explained,
+        "private_explanations": private,
         "cards": cards,
         "pictures": pictures,
         "verdicts": VERDICT_WORDS,
