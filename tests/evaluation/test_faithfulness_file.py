@@ -99,10 +99,10 @@ def test_texts_say_what_is_missing_and_why() -> None:
     assert [cell.failed for cell in cells] == [False] * 4 + [True, False, False]
     notes = " ".join(notes_of(result))
     assert "2 defective test pictures, drawn by seed 0." in notes
-    assert "2 of them score above the threshold; 0 of their references do not." in notes
+    assert "Pictures above the threshold: 2; references that are not: 0." in notes
     assert "defined for the 1 that score above their reference" in notes
     assert "a could not explain 1: Too many patches." in notes
-    assert "threshold;" not in " ".join(notes_of(replace(result, threshold=None)))
+    assert "above the threshold" not in " ".join(notes_of(replace(result, threshold=None)))
 
 
 def test_the_terminal_shows_a_line_per_method(capsys: pytest.CaptureFixture[str]) -> None:

@@ -61,7 +61,7 @@ def notes_of(result: FaithfulnessResult) -> list[str]:
     if result.threshold is not None:
         above = sum(picture.score > result.threshold for picture in result.pictures)
         below = sum(picture.reference_score <= result.threshold for picture in result.pictures)
-        said.append(f"{above} of them score above the threshold; {below} of their references do not.")
+        said.append(f"Pictures above the threshold: {above}; references that are not: {below}.")
     if result.lower_references < pictures:
         said.append(
             f"Deletion and insertion are defined for the {result.lower_references} that score above their reference."

@@ -115,4 +115,4 @@ def _borders(relevance: Tensor, steps: int) -> list[float]:
 
 def _scores(case: Case, pictures: Sequence[Tensor]) -> list[float]:
     batches = (pictures[begin : begin + _BATCH] for begin in range(0, len(pictures), _BATCH))
-    return [score for batch in batches for score in case.scores(torch.stack(batch)).tolist()]
+    return [score for batch in batches for score in case.scores(torch.stack(list(batch))).tolist()]

@@ -25,7 +25,8 @@ def with_randomised_bank(model: FederatedPatchcore, *, seed: int) -> FederatedPa
     """
     changed = deepcopy(model)
     changed.bank = randomised_bank(model.bank, seed=seed)
-    return changed.eval()
+    changed.eval()
+    return changed
 
 
 def with_randomised_backbone(model: FederatedPatchcore, *, seed: int) -> FederatedPatchcore:
@@ -40,7 +41,8 @@ def with_randomised_backbone(model: FederatedPatchcore, *, seed: int) -> Federat
     with torch.no_grad():
         for tensor in changed.model.backbone.network.state_dict().values():
             tensor.copy_(_shuffled(tensor.flatten(), generator).reshape(tensor.shape))
-    return changed.eval()
+    changed.eval()
+    return changed
 
 
 def randomised_bank(bank: MemoryBank, *, seed: int) -> MemoryBank:

@@ -63,7 +63,8 @@ def trials(
     random_bank, random_backbone = with_randomised_bank(model, seed=seed), with_randomised_backbone(model, seed=seed)
     for number, position in enumerate(positions):
         row = dataset.samples.iloc[position]
-        case_of = partial(_case, row["name"], row["category"], read_image(Path(row["image_path"])))
+        name = "/".join(Path(row["image_path"]).parts[-3:])  # below its category's folder
+        case_of = partial(_case, name, row["category"], read_image(Path(row["image_path"])))
         case = case_of(model)
         reference = reference_of(case)
         masks = [defect.mask.astype(bool) for defect in dataset[position].defects or ()]
