@@ -134,7 +134,8 @@ def _model(options: Namespace) -> FederatedPatchcore:
             msg = f"There is no checkpoint {options.ckpt_path}; give the path of one that 'fit' wrote."
             raise FileNotFoundError(msg)
         loaded: FederatedPatchcore = FederatedPatchcore.load_from_checkpoint(options.ckpt_path)
-        return loaded.cpu().eval()
+        loaded.cpu()
+        return loaded
     return detector_of(MemoryBank.load(options.bank), **options.model.as_dict())
 
 
@@ -169,7 +170,7 @@ def _parser(command: str) -> ArgumentParser:
     )
     parser.add_argument("-c", "--config", action=ActionConfigFile, help="configuration in YAML")
     parser.add_subclass_arguments(AutoVI, "data", default={"class_path": "anomalib_federated.data.AutoVI"})
-    parser.add_argument("--images", type=list[Path], default=[], nargs="+", help="files, instead of a data set")
+    parser.add_argument("--images", type=Path, default=[], nargs="+", help="files, instead of a data set")
     parser.add_argument("--category", type=str | None, default=None, help="of the images")
     parser.add_argument("--bank", type=Path | None, default=None, help="memory bank of the detector")
     parser.add_argument("--ckpt_path", type=Path | None, default=None, help="checkpoint of a trained detector")

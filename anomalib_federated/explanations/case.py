@@ -128,7 +128,8 @@ class ModelCase(Case):
         queries = self._rows.compared(self.features[patches.cpu()].to(self._model.device))
         rows = self._rows.rows[self.owners.flatten()[patches.cpu()].to(self._model.device)]
         away = queries - rows
-        return rows + away * (distances / away.norm(dim=1).clamp_min(torch.finfo(torch.float32).tiny))[:, None]
+        moved: Tensor = rows + away * (distances / away.norm(dim=1).clamp_min(torch.finfo(torch.float32).tiny))[:, None]
+        return moved
 
     @torch.no_grad()
     def distances_in_place(self, features: Tensor, patches: Tensor) -> Tensor:

@@ -124,9 +124,9 @@ class Told:
                 raise ExplanationError(msg)
         if self.baseline is None:
             return
-        told = (*self.contributions, self.others)
-        total = math.fsum([self.baseline, *(each.value for each in told)])
-        errors = math.fsum(each.standard_error or 0.0 for each in told)
+        total = math.fsum([self.baseline, *(each.value for each in self.contributions), self.others.value])
+        errors = math.fsum(each.standard_error or 0.0 for each in self.contributions)
+        errors += self.others.standard_error or 0.0
         if abs(total - self.explained) > ROUNDING * max(1.0, abs(self.explained)) + ERRORS * errors:
             msg = (
                 f"The contributions of the explanation '{self.method}' and its baseline add up to {total:.6g}, but "
@@ -152,33 +152,37 @@ def told_of(case: Case, explanation: Explanation, *, method: str, made_from: Map
     """
     columns = case.distances.shape[1]
     first, rest = explanation.contributions[:LISTED], explanation.contributions[LISTED:]
-    content = {
-        "method": method,
-        "category": case.category,
-        "image": case.name,
-        "size": case.picture.shape[:2],
-        "grid": tuple(case.distances.shape),
-        "score": case.score,
-        "score_rule": case.score_rule,
-        "threshold": case.threshold,
-        "explained": explanation.explained,
-        "explained_as": explanation.explained_as,
-        "baseline": explanation.baseline,
-        "contributions": tuple(_listed(each, columns) for each in first),
-        "others": _others(rest),
-        "private": explanation.private,
-        "settings": dict(explanation.settings),
-        "facts": dict(explanation.facts),
-        "made_from": dict(made_from or {}),
-    }
     try:
-        plain = read_json(json.dumps(_TOLD.dump_python(_TOLD.validate_python(content), mode="json"), allow_nan=False))
-        return _TOLD.validate_python(plain)
+        return Told(
+            method=method,
+            category=case.category,
+            image=case.name,
+            size=(case.picture.shape[0], case.picture.shape[1]),
+            grid=(case.distances.shape[0], columns),
+            score=case.score,
+            score_rule=case.score_rule,
+            threshold=case.threshold,
+            explained=explanation.explained,
+            explained_as=explanation.explained_as,
+            baseline=explanation.baseline,
+            contributions=tuple(_listed(each, columns) for each in first),
+            others=_others(rest),
+            settings=_plain(explanation.settings),
+            facts=_plain(explanation.facts),
+            private=explanation.private,
+            made_from=_plain(made_from or {}),
+        )
     except ExplanationError:
         raise
     except (TypeError, ValueError) as error:
         msg = f"The explanation '{method}' of {case.name} cannot be written as JSON: {said(str(error))}."
         raise ExplanationError(msg) from error
+
+
+def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The same as JSON has it; what it cannot hold is refused, and not written as something else."""
+    plain: dict[str, Any] = json.loads(json.dumps(dict(values), allow_nan=False))
+    return plain
 
 
 def write_told(path: Path, told: Told) -> Path:

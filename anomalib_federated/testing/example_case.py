@@ -92,7 +92,9 @@ def example_model(
 
 @lru_cache
 def _network(frame: Frame) -> FederatedPatchcore:
-    return FederatedPatchcore(image_size=(SIDE, SIDE), frame=frame, evaluator=False, visualizer=False).eval()
+    model = FederatedPatchcore(image_size=(SIDE, SIDE), frame=frame, evaluator=False, visualizer=False)
+    model.eval()
+    return model
 
 
 @lru_cache

@@ -44,8 +44,8 @@ class PatchGame:
         normal = case.bank.features[self.rows].float()
         pairs = normal.repeat_interleave(len(players), 0), players.repeat(len(normal))
         distances = case.distances_in_place(*pairs).reshape(len(normal), len(players))
-        self._normal, counts = distances.unique(dim=0, return_counts=True)
-        self._share = counts.double() / len(normal)
+        different, counts = np.unique(distances.numpy(), axis=0, return_counts=True)
+        self._normal, self._shares = torch.from_numpy(different), (counts / len(normal)).tolist()
         self.baseline = float(self.worth(np.zeros((1, len(players))))[0])
 
     def worth(self, coalitions: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -60,7 +60,7 @@ class PatchGame:
         present = torch.from_numpy(np.asarray(coalitions) > 0.5)
         worth = torch.zeros(len(present), dtype=torch.float64)
         grid = self._case.distances.flatten()
-        for share, normal in zip(self._share, self._normal, strict=True):
+        for share, normal in zip(self._shares, self._normal, strict=True):
             grids = grid.repeat(len(present), 1)
             grids[:, self.players] = torch.where(present, grid[self.players], normal)
             worth += share * self._case.scores_of_distances(grids.reshape(-1, *self._case.distances.shape)).double()
