@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from anomalib_federated.data import AutoVI
@@ -12,6 +13,7 @@ from anomalib_federated.evaluation.measuring.bootstrap import check_settings
 from anomalib_federated.explanations.faithfulness.deletion_insertion import STEPS
 from anomalib_federated.explanations.faithfulness.measure import Faithfulness, Refusal, measure_picture
 from anomalib_federated.explanations.faithfulness.pointing import TOLERANCE
+from anomalib_federated.explanations.faithfulness.reference_picture import NormalReferences
 from anomalib_federated.explanations.faithfulness.sanity import BAR
 from anomalib_federated.explanations.faithfulness.trials import drawn_defects, trials
 from anomalib_federated.interfaces.explainer import Explainer
@@ -58,10 +60,12 @@ def measure_faithfulness(
         msg = f"There are {len(explainers)} explainers and {checked} pictures to check them on; give at least one each."
         raise ValueError(msg)
     positions = drawn_defects(data.test_data, category, pictures=pictures, seed=seed)
+    normal = data.train_data.of_category(category).samples["image_path"]
+    references = NormalReferences(model, [Path(path) for path in normal], seed=seed)
     measured: dict[str, list[Faithfulness | Refusal]] = {name: [] for name in explainers}
     tried, threshold = [], None
     with progress_bar(f"explanations of {category}, measured", total=len(positions)) as advance:
-        for trial in trials(model, data.test_data, positions, checked=checked, seed=seed):
+        for trial in trials(model, data.test_data, positions, references=references, checked=checked, seed=seed):
             threshold = trial.case.threshold
             tried.append(
                 TriedPicture(name=trial.case.name, score=trial.case.score, reference_score=trial.reference_score)

@@ -46,7 +46,11 @@ def with_randomised_backbone(model: FederatedPatchcore, *, seed: int) -> Federat
 
 
 def randomised_bank(bank: MemoryBank, *, seed: int) -> MemoryBank:
-    """A bank of as many rows, each feature of which is shuffled among the rows of a category.
+    """A bank of as many rows, whose values are shuffled within each category, over rows and features.
+
+    Shuffled among the rows alone, each feature would keep its range, and whatever lies outside of it would still be
+    found: on pictures with synthetic defects the worst patches were then much the same as
+    those of the true bank (rank correlation 0.55; 0.35 with all values shuffled).
 
     Args:
         bank: The bank; not changed.
@@ -58,15 +62,14 @@ def randomised_bank(bank: MemoryBank, *, seed: int) -> MemoryBank:
         >>> changed = randomised_bank(bank, seed=0)
         >>> torch.equal(changed.features, bank.features)
         False
-        >>> torch.equal(changed.features.sort(0).values, bank.features.sort(0).values)
+        >>> torch.equal(changed.features.flatten().sort().values, bank.features.flatten().sort().values)
         True
     """
     generator = torch.Generator().manual_seed(seed)
     features = bank.features.clone()
     for number in range(len(bank.categories)):
         rows = (bank.row_category == number).nonzero().flatten()
-        columns = [_shuffled(column, generator) for column in features[rows].T]
-        features[rows] = torch.stack(columns, 1)
+        features[rows] = _shuffled(features[rows].flatten(), generator).reshape(len(rows), -1)
     return replace(bank, features=features, covering_radius={})
 
 

@@ -15,7 +15,7 @@ from anomalib_federated.explanations.case import ModelCase
 from anomalib_federated.explanations.faithfulness.defect_mask import mask_seen
 from anomalib_federated.explanations.faithfulness.measure import Trial
 from anomalib_federated.explanations.faithfulness.randomised import with_randomised_backbone, with_randomised_bank
-from anomalib_federated.explanations.faithfulness.reference_picture import reference_of
+from anomalib_federated.explanations.faithfulness.reference_picture import NormalReferences
 from anomalib_federated.interfaces.explainer import Case
 from anomalib_federated.models import FederatedPatchcore
 from anomalib_federated.pictures import read_image
@@ -49,7 +49,13 @@ def drawn_defects(dataset: InspectionDataset, category: str, *, pictures: int, s
 
 
 def trials(
-    model: FederatedPatchcore, dataset: InspectionDataset, positions: Sequence[int], *, checked: int, seed: int
+    model: FederatedPatchcore,
+    dataset: InspectionDataset,
+    positions: Sequence[int],
+    *,
+    references: NormalReferences,
+    checked: int,
+    seed: int,
 ) -> Iterator[Trial]:
     """Make the cases of some pictures.
 
@@ -57,6 +63,7 @@ def trials(
         model: The detector.
         dataset: Of the pictures.
         positions: Which of them.
+        references: What their deleted pixels are replaced by.
         checked: So many of them, the first, are explained by random detectors too.
         seed: Of what is random in these.
     """
@@ -66,7 +73,7 @@ def trials(
         name = "/".join(Path(row["image_path"]).parts[-3:])  # below its category's folder
         case_of = partial(_case, name, row["category"], read_image(Path(row["image_path"])))
         case = case_of(model)
-        reference = reference_of(case)
+        reference = references.nearest(case.image)
         masks = [defect.mask.astype(bool) for defect in dataset[position].defects or ()]
         yield Trial(
             case=case,

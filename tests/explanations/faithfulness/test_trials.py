@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from anomalib_federated.data import AutoVI
 from anomalib_federated.evaluation.faithfulness.measure import measure_faithfulness
-from anomalib_federated.explanations.faithfulness.reference_picture import reference_of
+from anomalib_federated.explanations.faithfulness.reference_picture import NormalReferences
 from anomalib_federated.explanations.faithfulness.trials import drawn_defects
+from anomalib_federated.explanations.network_input import network_input
+from anomalib_federated.pictures import read_image
 from anomalib_federated.testing.example_case import example_model
-from tests.explanations.faithfulness.toy_case import SumCase
 
 
 @pytest.fixture(scope="module")
@@ -50,12 +53,16 @@ def test_settings_that_make_no_sense_are_refused(data: AutoVI) -> None:
         measure_faithfulness(example_model(), data, "tank_screw", explainers={}, resamples=-1)
 
 
-def test_the_reference_keeps_a_plain_picture_and_takes_away_detail() -> None:
-    case = SumCase(torch.ones(40, 40))
-    case.image = torch.rand(3, 40, 40, generator=torch.Generator().manual_seed(0))
-    reference = reference_of(case)
-    assert reference.shape == case.image.shape
-    assert reference.dtype == torch.float32
-    assert float(reference.std()) < float(case.image.std()) / 5
-    case.image = torch.full((3, 40, 40), 0.25)
-    torch.testing.assert_close(reference_of(case), case.image)
+def test_the_reference_is_the_normal_picture_that_is_most_alike(tmp_path: Path) -> None:
+    model = example_model()
+    paths = []
+    for level in (40, 120, 200):
+        paths.append(tmp_path / f"{level}.png")
+        Image.fromarray(np.full((24, 30, 3), level, dtype=np.uint8)).save(paths[-1])
+    references = NormalReferences(model, paths, seed=0)
+    dark, bright = (network_input(model, read_image(paths[number]))[0] for number in (0, 2))
+    assert torch.equal(references.nearest(dark + 0.01), dark)
+    assert torch.equal(references.nearest(bright - 0.01), bright)
+    assert references.nearest(torch.zeros(3, 48, 40)).shape == (3, 48, 40)
+    with pytest.raises(ValueError, match="no normal training picture"):
+        NormalReferences(model, [], seed=0)
