@@ -19,7 +19,7 @@ RADIUS = 5
 """Of the pixels around a box that decide what it is filled with."""
 
 GREY_LEVELS = 255
-"""OpenCV's inpainting adds up to about 1.4 to what it fills in: nothing among 255 levels, all of a normalised picture."""
+"""OpenCV's inpainting adds up to 1.4 to what it fills in: nothing among 255 levels, but all of a normalised picture."""
 
 AT_A_TIME = 32
 """Covered pictures that are held at once."""
@@ -95,7 +95,9 @@ def _covered(image: Tensor, boxes: list[Box]) -> Iterator[Tensor]:
 def _filled(image: Tensor, box: Box) -> Tensor:
     mask = np.zeros(image.shape[1:], dtype=np.uint8)
     mask[box.top : box.bottom, box.left : box.right] = 255
-    channels: list[NDArray[Any]] = [cv2.inpaint(each, mask, RADIUS, cv2.INPAINT_TELEA) for each in image.numpy() * GREY_LEVELS]
+    channels: list[NDArray[Any]] = [
+        cv2.inpaint(each, mask, RADIUS, cv2.INPAINT_TELEA) for each in image.numpy() * GREY_LEVELS
+    ]
     return torch.from_numpy(np.stack(channels)) / GREY_LEVELS
 
 
