@@ -24,11 +24,12 @@ def checked_relevance(relevance: Tensor, size: tuple[int, int], *, of: str = "th
         RelevanceError: If it has another shape, or holds a value that is not finite.
 
     Example:
-        >>> checked_relevance(torch.full((2, 2), torch.nan), (2, 2))
-        Traceback (most recent call last):
-        ...
-        anomalib_federated.explanations.faithfulness.relevance.RelevanceError: Of the relevance map, 4 of 4 values are \
-not finite; an explainer must give a number to every pixel.
+        >>> import torch
+        >>> try:
+        ...     checked_relevance(torch.full((2, 2), torch.nan), (2, 2))
+        ... except RelevanceError as error:
+        ...     print(error)
+        Of the relevance map, 4 of 4 values are not finite; an explainer must give a number to every pixel.
     """
     if tuple(relevance.shape) != size:
         shown = " x ".join(map(str, relevance.shape))
