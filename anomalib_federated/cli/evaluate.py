@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,11 +11,11 @@ from lightning import seed_everything
 from rich.console import Console
 
 from anomalib_federated import registry
-from anomalib_federated.bank import MemoryBank
 from anomalib_federated.cli.command_help import CommandHelp
 from anomalib_federated.cli.corruption_option import add_corruption, corruptions_of
 from anomalib_federated.cli.corruption_table import print_corrupted
 from anomalib_federated.cli.detector_options import add_data
+from anomalib_federated.cli.detector_source import add_detector_source, check_scoring, detector_from
 from anomalib_federated.cli.fairness_table import print_fairness
 from anomalib_federated.cli.figures_table import print_figures
 from anomalib_federated.cli.logs import configure_logs
@@ -31,13 +30,10 @@ from anomalib_federated.evaluation.measuring.corrupting import refuse_corrupted,
 from anomalib_federated.evaluation.measuring.scoring import MAPS, score_source
 from anomalib_federated.evaluation.measuring.source import Source, source_of_maps, source_of_model
 from anomalib_federated.evaluation.results import METRICS, result_folder
-from anomalib_federated.models import FederatedPatchcore, detector_of
+from anomalib_federated.models import FederatedPatchcore
 
 SOURCES = ("bank", "ckpt_path", "maps")
 """Options of which exactly one is given."""
-
-SCORING = ("weights", "score", "num_neighbors", "score_clip", "site_quorum", "false_alarm_rate")
-"""Settings of the detector that its bank does not bring with it."""
 
 
 def run(command: str, arguments: Sequence[str]) -> int:
@@ -50,7 +46,7 @@ def run(command: str, arguments: Sequence[str]) -> int:
     _check(parser, options)
     seed_everything(options.seed, verbose=False)
     # The model comes first: a bank that cannot be loaded comes to light before the data are looked through.
-    model = None if options.maps else _model(options)
+    model = None if options.maps else detector_from(options)
     corruptions = [Corruption.of(spec, seed=options.seed) for spec in corruptions_of(options.corruption)]
     data: AutoVI = parser.instantiate_classes(options).data
     if corruptions:
@@ -107,17 +103,6 @@ def _source(options: Namespace, model: FederatedPatchcore | None, data: AutoVI) 
     return source_of_maps(options.maps, data) if model is None else source_of_model(model, data)
 
 
-def _model(options: Namespace) -> FederatedPatchcore:
-    """The detector of a checkpoint, or of a bank, which says what its features are."""
-    if options.ckpt_path:
-        if not options.ckpt_path.is_file():
-            msg = f"There is no checkpoint {options.ckpt_path}; give the path of one that 'fit' wrote."
-            raise FileNotFoundError(msg)
-        loaded: FederatedPatchcore = FederatedPatchcore.load_from_checkpoint(options.ckpt_path)
-        return loaded
-    return detector_of(MemoryBank.load(options.bank), **options.model.as_dict())
-
-
 def _check(parser: ArgumentParser, options: Namespace) -> None:
     """End with the usage if the options do not go together."""
     given = [name for name in SOURCES if options[name]]
@@ -133,9 +118,7 @@ def _check(parser: ArgumentParser, options: Namespace) -> None:
         parser.error("--corruption is done to pictures before a detector scores them; with --maps they are scored.")
     if options.maps and options.write_maps:
         parser.error("--write_maps writes the maps of a detector; with --maps they are there already.")
-    defaults = inspect.signature(FederatedPatchcore).parameters
-    if not options.bank and (idle := [name for name in SCORING if options.model[name] != defaults[name].default]):
-        parser.error(f"--model.{idle[0]} is a setting of a detector made from a --bank; leave it out.")
+    check_scoring(parser, options)
 
 
 def build_parser(command: str) -> ArgumentParser:
@@ -148,12 +131,7 @@ def build_parser(command: str) -> ArgumentParser:
     )
     parser.add_argument("-c", "--config", action=ActionConfigFile, metavar="FILE", help="configuration in YAML")
     add_data(parser)
-    parser.add_argument(
-        "--bank", type=Path | None, default=None, metavar="FILE", help="memory bank, with all categories measured"
-    )
-    parser.add_argument(
-        "--ckpt_path", type=Path | None, default=None, metavar="FILE", help="checkpoint of a trained detector"
-    )
+    add_detector_source(parser)
     parser.add_argument(
         "--maps",
         type=Path | None,
@@ -162,9 +140,6 @@ def build_parser(command: str) -> ArgumentParser:
         help="folder of maps <category>/test/<type>/<image>.png (8 or 16 bits), .tiff or .npy; those of normal images "
         "that were not trained on, in <category>/validation/good, set thresholds",
     )
-    others = set(inspect.signature(FederatedPatchcore).parameters) - set(SCORING)
-    parser.add_class_arguments(FederatedPatchcore, "model", instantiate=False, skip=others)
-    parser.groups["model"].title = "scoring, with --bank"
     parser.add_argument("--method", type=str, required=True, help="name of the method, a folder of the output")
     parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder to write")
     parser.add_argument(

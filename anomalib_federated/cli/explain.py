@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -10,37 +9,41 @@ from jsonargparse import ActionConfigFile, ArgumentParser, Namespace
 from lightning import seed_everything
 from rich.console import Console
 
-from anomalib_federated.bank import MemoryBank
+from anomalib_federated import registry
+from anomalib_federated.cli.command_help import CommandHelp
+from anomalib_federated.cli.detector_options import add_data
+from anomalib_federated.cli.detector_source import add_detector_source, check_scoring, detector_from
+from anomalib_federated.cli.faithfulness_table import print_faithfulness
 from anomalib_federated.cli.logs import configure_logs
 from anomalib_federated.cli.plugin_option import PLUGIN
 from anomalib_federated.data import AutoVI
+from anomalib_federated.evaluation.faithfulness.faithfulness_file import write_faithfulness
+from anomalib_federated.evaluation.faithfulness.measure import measure_faithfulness
 from anomalib_federated.evaluation.measuring.calibrate import calibrate
 from anomalib_federated.evaluation.measuring.scored_image import name_of, scored_images
-from anomalib_federated.explanations.explaining import Asked, explain_pictures
+from anomalib_federated.explanations.explaining import Asked, explain_pictures, method_of
 from anomalib_federated.explanations.explanation_file import INTERPRETABILITY
 from anomalib_federated.explanations.normal_pictures import NormalPictures
-from anomalib_federated.models import FederatedPatchcore, detector_of
+from anomalib_federated.models import FederatedPatchcore
 from anomalib_federated.pictures import find_pictures
 
 QUICK = ["overlay", "nearest_normal", "gradcam", "shapley_exact"]
 """Explainers unless others are named: those that take less than a second a picture."""
 
-SCORING = ("weights", "score", "num_neighbors", "score_clip", "false_alarm_rate")
-"""Settings of the detector that its bank does not bring with it."""
-
 
 def run(command: str, arguments: Sequence[str]) -> int:
     """Explain, and tell where all lies."""
     configure_logs()
-    parser = _parser(command)
+    parser = build_parser(command)
     options = parser.parse_args(arguments)
     _check(parser, options)
     seed_everything(options.seed, verbose=False)
-    model = _model(options)
+    model = detector_from(options)
+    data: AutoVI | None = None
     if options.images:
         pictures, normal = _given(options, model)
     else:
-        data: AutoVI = parser.instantiate_classes(options).data
+        data = parser.instantiate_classes(options).data
         data.prepare_data()
         data.setup()
         pictures, normal = _of_data(options, model, data)
@@ -52,7 +55,27 @@ def run(command: str, arguments: Sequence[str]) -> int:
         f"{Path(options.output) / INTERPRETABILITY}.",
         soft_wrap=True,
     )
+    if data is not None and options.measure:
+        _measure(options, model, data)
     return 0
+
+
+def _measure(options: Namespace, model: FederatedPatchcore, data: AutoVI) -> None:
+    """Measure how faithful the explanations are, category by category."""
+    explainers = {method_of(spec): registry.build("explainer", spec) for spec in options.explainers}
+    for category in data.categories:
+        result = measure_faithfulness(
+            model,
+            data,
+            category,
+            explainers=explainers,
+            pictures=options.measure,
+            checked=options.measure,
+            seed=options.seed,
+            settings={method_of(spec): registry.arguments_of(spec) for spec in options.explainers},
+        )
+        write_faithfulness(Path(options.output), result)
+        print_faithfulness(result)
 
 
 def _given(options: Namespace, model: FederatedPatchcore) -> tuple[list[Asked], dict[str, NormalPictures]]:
@@ -102,18 +125,6 @@ def _highest(options: Namespace, model: FederatedPatchcore, data: AutoVI, catego
     return (asked for _, _, asked in found)
 
 
-def _model(options: Namespace) -> FederatedPatchcore:
-    """The detector of a checkpoint, or of a bank, which says what its features are."""
-    if options.ckpt_path:
-        if not options.ckpt_path.is_file():
-            msg = f"There is no checkpoint {options.ckpt_path}; give the path of one that 'fit' wrote."
-            raise FileNotFoundError(msg)
-        loaded: FederatedPatchcore = FederatedPatchcore.load_from_checkpoint(options.ckpt_path)
-        loaded.cpu()
-        return loaded
-    return detector_of(MemoryBank.load(options.bank), **options.model.as_dict())
-
-
 def _check(parser: ArgumentParser, options: Namespace) -> None:
     """End with the usage if the options do not go together."""
     if bool(options.bank) == bool(options.ckpt_path):
@@ -124,33 +135,37 @@ def _check(parser: ArgumentParser, options: Namespace) -> None:
         parser.error("--category is that of --images; choose those of a data set with --data.categories.")
     if options.normal and not options.images:
         parser.error("--normal goes with --images; of a data set, its training pictures are the own normal ones.")
+    if options.measure < 0 or (options.measure and options.images):
+        parser.error(
+            f"--measure is {options.measure}; give how many defective test pictures of the data set, without --images."
+        )
     if options.images_per_category < 1:
         parser.error(f"--images_per_category is {options.images_per_category}; give at least 1.")
     if not options.explainers:
         parser.error(f"--explainers is empty; name one, such as {QUICK[0]}.")
-    defaults = inspect.signature(FederatedPatchcore).parameters
-    if not options.bank and (idle := [name for name in SCORING if options.model[name] != defaults[name].default]):
-        parser.error(f"--model.{idle[0]} is a setting of a detector made from a --bank; leave it out.")
+    check_scoring(parser, options)
 
 
-def _parser(command: str) -> ArgumentParser:
+def build_parser(command: str) -> ArgumentParser:
+    """The command's options."""
     parser = ArgumentParser(
+        formatter_class=CommandHelp,
         prog=f"anomalib-federated {command}",
         description="Say why pictures got their scores: per picture and method one PNG to look at, and one JSON with "
         "the numbers behind it. What is there already with the same settings is not made again.",
     )
-    parser.add_argument("-c", "--config", action=ActionConfigFile, help="configuration in YAML")
-    parser.add_subclass_arguments(AutoVI, "data", default={"class_path": "anomalib_federated.data.AutoVI"})
-    parser.add_argument("--images", type=Path, default=[], nargs="+", help="files, instead of a data set")
+    parser.add_argument("-c", "--config", action=ActionConfigFile, metavar="FILE", help="configuration in YAML")
+    add_data(parser)
+    parser.add_argument(
+        "--images", type=Path, default=[], nargs="+", metavar="FILE", help="files, instead of a data set"
+    )
     parser.add_argument("--category", type=str | None, default=None, help="of the images")
-    parser.add_argument("--bank", type=Path | None, default=None, help="memory bank of the detector")
-    parser.add_argument("--ckpt_path", type=Path | None, default=None, help="checkpoint of a trained detector")
-    others = set(inspect.signature(FederatedPatchcore).parameters) - set(SCORING)
-    parser.add_class_arguments(FederatedPatchcore, "model", instantiate=False, skip=others)
+    add_detector_source(parser)
     parser.add_argument(
         "--explainers",
         type=list[PLUGIN],
         default=QUICK,
+        metavar="[EXPLAINER,...]",
         help="names, or class_path and init_args; 'shap' (seconds a picture) and 'occlusion' (half a minute) only if "
         "they are named, since they take longest",
     )
@@ -163,11 +178,20 @@ def _parser(command: str) -> ArgumentParser:
     parser.add_argument(
         "--normal",
         type=Path | None,
+        metavar="DIR",
         default=None,
         help="folder of the site's own normal pictures, to show what the images were compared with; of a data set, its "
         "training pictures are taken. Explanations that show them stay at the site",
     )
-    parser.add_argument("--output", type=str, required=True, help="folder to write")
+    parser.add_argument(
+        "--measure",
+        type=int,
+        default=0,
+        help="on how many defective test pictures of each category, drawn by the seed, explanations are measured too: "
+        "deletion and insertion, pointing, overlap with the mask, sanity checks. Takes about as long as 60 scores and "
+        "3 explanations for each method and picture; 0 measures nothing",
+    )
+    parser.add_argument("--output", type=str, required=True, metavar="DIR", help="folder to write")
     parser.add_argument("--seed", type=int, default=0, help="decides every random choice")
     parser.link_arguments("seed", "data.init_args.seed")
     return parser

@@ -13,6 +13,7 @@ from rich.console import Console
 from torch import Tensor
 
 from anomalib_federated.bank import MemoryBank
+from anomalib_federated.cli.detector_source import SCORING
 from anomalib_federated.cli.export_table import print_bundle
 from anomalib_federated.cli.logs import configure_logs
 from anomalib_federated.data import AutoVI
@@ -26,8 +27,6 @@ from anomalib_federated.models import FederatedPatchcore, detector_of
 from anomalib_federated.models.image_score import ScoreRule
 from anomalib_federated.untrusted import said, shown
 
-SCORING = ("score", "num_neighbors", "score_clip", "site_quorum", "false_alarm_rate", "weights")
-"""Options that are settings of the detector."""
 PROJECTIONS = {"pca": pca, "orthogonal": orthogonal}
 
 

@@ -1,1 +1,1 @@
-"""Explanations of scores: cases, drawings, files."""
+"""Explanations of scores: cases, drawings, files, and how faithful they are."""

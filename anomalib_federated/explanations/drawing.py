@@ -51,13 +51,13 @@ def draw(
         An RGB picture, 960 pixels wide.
     """
     size = _fitting(picture.shape[1], picture.shape[0])
-    plain = _outlined(Image.fromarray(picture).resize(size, Image.Resampling.LANCZOS), annotated)
+    plain = Image.fromarray(picture).resize(size, Image.Resampling.LANCZOS)
+    # The annotation is not drawn on the copy with colours, whose own outline would be taken for it.
     marked = _with_boxes(_coloured(plain, explanation.relevance, explanation.threshold), told, picture.shape[:2])
     left = "the picture" + (", its annotated defect outlined" if annotated is not None and annotated.any() else "")
-    right = "outlined: above the pixel threshold" if explanation.threshold is not None else _right(explanation)
     blocks = [
         _heading(told),
-        _row([(plain, left), (marked, right)], SIDE),
+        _row([(_outlined(plain, annotated), left), (marked, _right(explanation))], SIDE),
         _bars(told),
         _lines(sentences(told), TEXT, _INK),
         *_panel_rows(explanation.panels),
@@ -69,6 +69,9 @@ def draw(
 
 
 def _right(explanation: Explanation) -> str:
+    if explanation.threshold is not None:
+        above = bool((explanation.relevance > explanation.threshold).any())
+        return "outlined: above the pixel threshold" if above else "nothing is above the pixel threshold"
     if float(explanation.relevance.max()) <= 0:
         return "nothing raised the score"
     boxed = ", framed: the patches below" if explanation.contributions else ""

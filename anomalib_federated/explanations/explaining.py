@@ -98,9 +98,9 @@ def explain_pictures(
         PluginError: If an explainer cannot be had.
         ValueError: If a picture cannot be read or is too small, or an explainer cannot explain it.
     """
-    made = {_method(spec): (registry.build("explainer", spec), spec) for spec in explainers}
+    made = {method_of(spec): (registry.build("explainer", spec), spec) for spec in explainers}
     if len(made) < len(explainers):
-        msg = f"An explainer is named twice among {', '.join(map(_method, explainers))}; name each once."
+        msg = f"An explainer is named twice among {', '.join(map(method_of, explainers))}; name each once."
         raise ExplanationError(msg)
     _check_names(pictures)
     for category in sorted({each.category for each in pictures}):
@@ -193,7 +193,7 @@ def _is_there(path: Path, made_from: Mapping[str, Any]) -> bool:
         return False
 
 
-def _method(spec: str | Mapping[str, Any]) -> str:
+def method_of(spec: str | Mapping[str, Any]) -> str:
     """Name of an explainer, for files: of a class given by its path, the class's."""
     return registry.name_of(spec, kind="explainer").rpartition(".")[2]
 

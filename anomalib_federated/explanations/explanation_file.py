@@ -222,7 +222,7 @@ def read_explanations(output: Path) -> dict[Path, Told]:
     Raises:
         ExplanationError: If a file is unusable.
     """
-    return {path: read_told(path) for path in sorted((output / INTERPRETABILITY).glob("*/*.json"))}
+    return {path: read_told(path) for path in sorted((output / INTERPRETABILITY).glob("*/*_*.json"))}
 
 
 def _listed(contribution: Contribution, columns: int) -> Listed:

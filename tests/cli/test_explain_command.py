@@ -11,6 +11,7 @@ from PIL import Image
 
 from anomalib_federated.bank import MemoryBank
 from anomalib_federated.cli.main import main
+from anomalib_federated.evaluation.faithfulness.faithfulness_file import read_all_faithfulness
 from anomalib_federated.explanations.explanation_file import read_explanations
 from anomalib_federated.testing.example_case import CATEGORY, example_model, example_picture
 
@@ -142,6 +143,27 @@ def test_mistakes_are_told_in_one_sentence(
     assert not list(tmp_path.glob("out/**/*.json"))
 
 
+def test_explanations_are_measured_on_defective_pictures(
+    root: Path, bank: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    paths = [f"--data.root={root}", f"--data.categories=[{CATEGORY}]", f"--bank={bank}", f"--output={tmp_path}"]
+    module = "anomalib_federated.testing.fake_explainers"
+    explainers = f"[{PLUGINS}.overlay.Overlay, {module}.EdgeDetector]"
+    arguments = ["explain", *paths, f"--explainers={explainers}", "--images_per_category=1", "--measure=5"]
+    assert main(arguments) == 0
+    (result,) = read_all_faithfulness(tmp_path)
+    assert {picture.name for picture in result.pictures} == {"test/spot/6.png", "test/spot/7.png"}  # there are no more
+    assert [method.explainer for method in result.methods] == ["Overlay", "EdgeDetector"]
+    overlay, edges = result.methods
+    assert overlay.explained == 2
+    assert overlay.pointing.mean == 1
+    assert overlay.bank.correlation.mean < edges.bank.correlation.mean
+    assert edges.bank.correlation.mean == edges.backbone.correlation.mean == pytest.approx(1)
+    assert not edges.passed
+    assert "EdgeDetector" in capsys.readouterr().out
+    assert len(read_explanations(tmp_path)) == 2  # figures in the same folder are no explanation
+
+
 @pytest.mark.parametrize(
     ("arguments", "problem"),
     [
@@ -152,6 +174,8 @@ def test_mistakes_are_told_in_one_sentence(
         (["--bank=b", "--output=o", "--normal=n"], "--normal goes with --images"),
         (["--bank=b", "--output=o", "--images_per_category=0"], "give at least 1"),
         (["--bank=b", "--output=o", "--explainers=[]"], "--explainers is empty"),
+        (["--bank=b", "--output=o", "--measure=-1"], "--measure is -1"),
+        (["--bank=b", "--output=o", "--images", "a.png", "--category=screw", "--measure=2"], "without --images"),
         (["--ckpt_path=c", "--output=o", "--model.score=max"], "a setting of a detector made from a --bank"),
     ],
 )

@@ -44,7 +44,7 @@ def parse_only(arguments: Sequence[str]) -> None:
     """
     with pytest.MonkeyPatch.context() as patch:
         for name in LARGE:
-            patch.setattr(import_module(f"anomalib_federated.cli.{name}"), "_parser", _large_parser(name))
+            patch.setattr(import_module(f"anomalib_federated.cli.{name}"), "build_parser", _large_parser(name))
         for parser in (argparse.ArgumentParser, jsonargparse.ArgumentParser):
             _stop_after_parsing(patch, parser)
         try:
@@ -59,7 +59,7 @@ def parse_only(arguments: Sequence[str]) -> None:
 
 @cache
 def _large_parser(name: str) -> Callable[[str], argparse.ArgumentParser]:
-    return cache(import_module(f"anomalib_federated.cli.{name}")._parser)
+    return cache(import_module(f"anomalib_federated.cli.{name}").build_parser)
 
 
 def _stop_after_parsing(patch: pytest.MonkeyPatch, parser: type[argparse.ArgumentParser]) -> None:

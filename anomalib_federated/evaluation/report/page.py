@@ -15,6 +15,8 @@ from anomalib_federated.evaluation.comparison.beside import read_beside
 from anomalib_federated.evaluation.comparison.compare import compare, headline
 from anomalib_federated.evaluation.comparison.score_rules import different_rules
 from anomalib_federated.evaluation.comparison.trade_off import trade_off
+from anomalib_federated.evaluation.faithfulness.faithfulness_file import read_all_faithfulness
+from anomalib_federated.evaluation.faithfulness.texts import COLUMNS, HOW_TO_READ
 from anomalib_federated.evaluation.figures import HEADLINES
 from anomalib_federated.evaluation.report.charts import chart_groups, site_charts
 from anomalib_federated.evaluation.report.details import (
@@ -25,6 +27,7 @@ from anomalib_federated.evaluation.report.details import (
     settings_table,
     versions_table,
 )
+from anomalib_federated.evaluation.report.explanations import explanation_cards, faithfulness_tables
 from anomalib_federated.evaluation.report.fairness import across_rows, division_views, what_lines_are
 from anomalib_federated.evaluation.report.numbers import cells_of, figure_tables
 from anomalib_federated.evaluation.report.pictures import VERDICT_WORDS, gallery_cards
@@ -48,15 +51,16 @@ def write_report(
 
     Args:
         results: Of one experiment: several methods, categories and seeds.
-        folder: Where they were read from; galleries and figures of groups below it are shown.
+        folder: Where they were read from; galleries and figures of groups and of explanations below it are shown.
         path: HTML file to write.
         baseline: Method that the others are compared to.
         figure: Name of :data:`HEADLINES` that the headline is about.
 
     Raises:
         ValueError: If there are no results, or figure or baseline are unknown.
+        ExplanationError: If an explanation is damaged.
         GalleryError: If a gallery is damaged.
-        ResultError: If a file of figures of groups is.
+        ResultError: If a file of figures of groups or of explanations is.
 
     Returns:
         The file.
@@ -81,6 +85,7 @@ def _content(results: Sequence[Result], folder: Path, baseline: str, figure: str
     categories = sorted({result.category for result in results})
     points = [(category, point_rows(cells, methods, category)) for category in categories]
     cards, pictures = gallery_cards(folder, cells, methods)
+    explained, private = explanation_cards(folder)
     tables = figure_tables(results, baseline=baseline, first=figure)
     others = [compare(results, figure=table.name, baseline=baseline) for table in tables if table.name != figure]
     comparisons = [compare(results, figure=figure, baseline=baseline), *others]
@@ -114,6 +119,11 @@ def _content(results: Sequence[Result], folder: Path, baseline: str, figure: str
         "divisions": division_views(measured, methods, categories, figure=figure),
         "group_words": what_lines_are(measured).replace("Lines are", "In brackets:").replace("lines", "brackets"),
         "across": across_rows(results, methods),
+        "explanations": faithfulness_tables(read_all_faithfulness(folder)),
+        "explanation_columns": COLUMNS,
+        "explanation_words": HOW_TO_READ,
+        "explanation_cards": explained,
+        "private_explanations": private,
         "cards": cards,
         "pictures": pictures,
         "verdicts": VERDICT_WORDS,

@@ -38,7 +38,7 @@ class GradCam(Explainer):
         activations, gradient = case.gradient(layer)
         weights = gradient.mean((1, 2))
         grid = (weights[:, None, None] * activations).sum(0).relu()
-        strongest = weights.abs().sort(descending=True, stable=True).indices[:5]
+        strongest = weights.abs().sort(descending=True, stable=True).indices[:3]
         facts: dict[str, Any] = {
             "grid": list(grid.shape),
             "strongest_channels": [{"channel": int(each), "weight": float(weights[each])} for each in strongest],

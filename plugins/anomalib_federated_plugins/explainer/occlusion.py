@@ -18,6 +18,9 @@ from anomalib_federated_plugins.explainer.arguments import check_count
 RADIUS = 5
 """Of the pixels around a box that decide what it is filled with."""
 
+GREY_LEVELS = 255
+"""OpenCV's inpainting adds up to 1.4 to what it fills in: nothing among 255 levels, but all of a normalised picture."""
+
 AT_A_TIME = 32
 """Covered pictures that are held at once."""
 
@@ -92,8 +95,10 @@ def _covered(image: Tensor, boxes: list[Box]) -> Iterator[Tensor]:
 def _filled(image: Tensor, box: Box) -> Tensor:
     mask = np.zeros(image.shape[1:], dtype=np.uint8)
     mask[box.top : box.bottom, box.left : box.right] = 255
-    channels: list[NDArray[Any]] = [cv2.inpaint(each, mask, RADIUS, cv2.INPAINT_TELEA) for each in image.numpy()]
-    return torch.from_numpy(np.stack(channels))
+    channels: list[NDArray[Any]] = [
+        cv2.inpaint(each, mask, RADIUS, cv2.INPAINT_TELEA) for each in image.numpy() * GREY_LEVELS
+    ]
+    return torch.from_numpy(np.stack(channels)) / GREY_LEVELS
 
 
 def _mean_over_boxes(size: torch.Size, boxes: list[Box], falls: Tensor) -> Tensor:

@@ -1,0 +1,1 @@
+"""How faithful a detector's explanations are: figures per method with intervals, and their file."""

@@ -1,0 +1,1 @@
+"""Whether explanations say what decided a score: deletion and insertion, pointing, overlap, sanity checks."""
