@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from anomalib_federated.deploy.layers import heat_layer, heat_map, normalise, outline_layer
 from anomalib_federated.deploy.overlay import _paint_heat
 from anomalib_federated.evaluation.gallery.gallery import Gallery, GalleryError, read_gallery
-from anomalib_federated.deploy.layers import heat_layer, heat_map, normalise, outline_layer
 from anomalib_federated.evaluation.measuring.scored_image import ScoredImage
 from anomalib_federated.metrics import Defect
 
