@@ -74,7 +74,7 @@ def _right(explanation: Explanation) -> str:
         return "outlined: above the pixel threshold" if above else "nothing is above the pixel threshold"
     if float(explanation.relevance.max()) <= 0:
         return "nothing raised the score"
-    boxed = ", framed: the patches below" if explanation.contributions else ""
+    boxed = ", framed: below" if explanation.contributions else ""
     return f"red: mattered most{boxed}"
 
 
