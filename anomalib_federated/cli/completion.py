@@ -31,11 +31,11 @@ def build_parser(command: str) -> argparse.ArgumentParser:
     """The command's options."""
     parser = argparse.ArgumentParser(
         prog=f"{PROGRAM} {command}",
-        description="Print a script that completes commands, options, names of plugins and of files in a shell.",
+        description="Print a script that completes commands, options, plugins and files in a shell.",
         epilog=f"""examples:
 
-  {PROGRAM} {command} bash > ~/.local/share/bash-completion/completions/{PROGRAM}
-  {PROGRAM} {command} zsh > ~/.zfunc/_{PROGRAM}    # with ~/.zfunc in fpath""",
+  {PROGRAM} {command} bash > FILE   # and 'source FILE' in ~/.bashrc
+  {PROGRAM} {command} zsh > ~/.zfunc/_{PROGRAM}   # in fpath""",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("shell", choices=("bash", "zsh"), help="which shell")
