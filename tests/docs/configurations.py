@@ -32,4 +32,4 @@ def read_part(text: str, *, of: Path, folder: Path) -> None:
         OF_DEPLOYMENT[of.name].read(file)
         return
     name = COMMANDS[of.parent.name]
-    import_module(f"anomalib_federated.cli.{name}")._parser(name).parse_args(["--config", str(file)])
+    import_module(f"anomalib_federated.cli.{name}").build_parser(name).parse_args(["--config", str(file)])
