@@ -107,10 +107,17 @@ def deletion_insertion(case: Case, relevance: Tensor, *, reference: Tensor, step
 
 
 def _borders(relevance: Tensor, steps: int) -> list[float]:
-    """Least relevance of a replaced pixel at each step, falling, none twice; the last is the smallest of all."""
-    falling = relevance.flatten().sort(descending=True).values
+    """Least relevance of a replaced pixel at each step, falling, none twice; the last is the smallest of all.
+
+    A step that would end among pixels that tie stops before them, too: else a map that is 0 but for a few patches would
+    lose those few.
+    """
+    falling = relevance.flatten().sort(descending=True).values.numpy()
     counts = np.ceil(len(falling) * (np.arange(1, steps + 1) / steps) ** 2).astype(int)
-    return list(dict.fromkeys(falling[counts - 1].tolist()))
+    first, last = (np.searchsorted(-falling, -falling[counts - 1], side=side) for side in ("left", "right"))
+    before = first[(last > counts) & (first > 0)]
+    ends = sorted({*(before - 1).tolist(), *(counts - 1).tolist()})
+    return list(dict.fromkeys(falling[ends].tolist()))
 
 
 def _scores(case: Case, pictures: Sequence[Tensor]) -> list[float]:

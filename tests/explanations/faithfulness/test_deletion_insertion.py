@@ -75,6 +75,14 @@ def test_a_constant_map_has_no_order_and_gets_the_straight_line() -> None:
     assert (found.deletion_area, found.insertion_area) == (0.5, 0.5)
 
 
+def test_a_few_relevant_pixels_are_not_lost_among_those_that_tie() -> None:
+    weights = torch.zeros(40, 40)
+    weights[3, 4:6] = torch.tensor([7.0, 5.0])  # two of 1600; the first of 8 steps would replace 25
+    found = curves(weights, weights, steps=8)
+    assert found.shares == (0.0, 2 / 1600, 1.0)
+    assert found.deletion == (12.0, 0.0, 0.0)
+
+
 def test_only_the_order_counts() -> None:
     weights = torch.rand(8, 8, generator=torch.Generator().manual_seed(0))
     assert curves(weights, weights) == curves(weights, weights.exp() * 5 - 9)
