@@ -23,8 +23,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 
-from dp_accounting import get_epsilon_gaussian, get_sigma_gaussian
-
 SLACK = 1e-6
 """Added to epsilon, and twice of it taken from each delta: the noise is discrete."""
 LARGEST_EPSILON = 1000.0
@@ -53,6 +51,8 @@ def epsilon_of(mu: float, delta: float) -> float:
         raise ValueError(msg)
     if mu == 0:
         return 0.0
+    from dp_accounting import get_epsilon_gaussian  # noqa: PLC0415 - it takes a second to import, and few need it
+
     return float(get_epsilon_gaussian(1 / mu, delta * (1 - 2 * SLACK))) + SLACK
 
 
@@ -74,6 +74,8 @@ def mu_of(epsilon: float, delta: float) -> float:
     if not SLACK < epsilon <= LARGEST_EPSILON:
         msg = f"The privacy parameter epsilon is {epsilon!r}; give 0.01 to {LARGEST_EPSILON:g}, best 0.5 to 8."
         raise ValueError(msg)
+    from dp_accounting import get_sigma_gaussian  # noqa: PLC0415 - likewise
+
     return 1 / float(get_sigma_gaussian(epsilon - SLACK, delta * (1 - 2 * SLACK)))
 
 
