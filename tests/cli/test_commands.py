@@ -99,6 +99,7 @@ def test_federate_writes_the_agreed_files(federated: Path) -> None:
     assert {item for site in sent for item in site.contributions} == set(bank.contributions)
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_bank_and_figures(federated: Path, demo_root: Path, tmp_path: Path) -> None:
     assert federate(demo_root, tmp_path, "--partitioner.sites=3", "--no-centralised") == 0
     again, first = (folder / "federated" / "bank.safetensors" for folder in (tmp_path, federated))
@@ -106,6 +107,7 @@ def test_the_same_seed_gives_the_same_bank_and_figures(federated: Path, demo_roo
     assert read_results(tmp_path) == of_method(read_results(federated), "federated")
 
 
+@pytest.mark.slow
 def test_the_saved_configuration_runs_again(federated: Path, tmp_path: Path) -> None:
     output = tmp_path / "again"
     assert main(["federate", "--config", str(federated / "config.yaml"), f"--output={output}", "--no-centralised"]) == 0
@@ -133,6 +135,7 @@ def test_mistakes_are_told_in_one_sentence(
     assert not (tmp_path / "out" / "metrics").exists()
 
 
+@pytest.mark.slow
 def test_category_and_pattern_partitions_run(demo_root: Path, tmp_path: Path) -> None:
     assert federate(demo_root, tmp_path / "category", "--no-centralised", config="category") == 0
     bank = MemoryBank.load(tmp_path / "category" / "federated" / "bank.safetensors")
@@ -196,6 +199,7 @@ def test_overlays_of_several_categories_do_not_overwrite_each_other(demo_root: P
     assert len(list((tmp_path / "out").rglob("images/**/*.png"))) == len(tested)
 
 
+@pytest.mark.slow
 def test_sites_may_select_otherwise_than_the_detector(demo_root: Path, tmp_path: Path) -> None:
     mergeable = "--site_coreset={class_path: k_center_mergeable, init_args: {final_rows: 60}}"
     assert federate(demo_root, tmp_path, "--no-centralised", mergeable, "--site_budget={radius: 0.2, rows: 100}") == 0
@@ -205,6 +209,7 @@ def test_sites_may_select_otherwise_than_the_detector(demo_root: Path, tmp_path:
     assert len(bank) == 160
 
 
+@pytest.mark.slow
 def test_exact_federation_covers_as_pooled_training_does(federated: Path, demo_root: Path, tmp_path: Path) -> None:
     exact = "--strategy={class_path: exact_k_center, init_args: {budget: 60, candidates: 50}}"
     assert federate(demo_root, tmp_path, "--no-centralised", "--partitioner.sites=3", exact) == 0

@@ -101,6 +101,7 @@ def test_finished_cells_are_not_computed_again(
     assert "0 cells computed, 4 finished before" in " ".join(capsys.readouterr().out.split())
 
 
+@pytest.mark.slow
 def test_a_killed_experiment_ends_as_if_nothing_had_happened(finished: Path, demo_root: Path, tmp_path: Path) -> None:
     output = tmp_path / "killed"
     config = configuration(demo_root, tmp_path)

@@ -89,6 +89,7 @@ def test_a_mistake_is_told_in_one_sentence(
     assert message in " ".join(capsys.readouterr().err.split())
 
 
+@pytest.mark.slow
 def test_an_experiment_compares_pooled_and_federated_rules(demo_root: Path, tmp_path: Path) -> None:
     said = {"groups": PATTERN, "fairness": "equal"}
     content = {

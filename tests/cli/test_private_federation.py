@@ -61,6 +61,7 @@ def test_a_plugin_of_sums_needs_the_strategy_that_carries_them(
     assert "noisy_sums" in " ".join(capsys.readouterr().err.split())
 
 
+@pytest.mark.slow
 def test_rows_with_noise_are_said_to_promise_nothing_about_pictures(demo_root: Path, tmp_path: Path) -> None:
     assert federate(demo_root, tmp_path, "--privacy=row_noise", "--privacy.epsilon=1") == 0
     bank = MemoryBank.load(tmp_path / "federated" / "bank.safetensors")
@@ -68,6 +69,7 @@ def test_rows_with_noise_are_said_to_promise_nothing_about_pictures(demo_root: P
     assert set(bank.privacy) == {"site_1", "site_2"}
 
 
+@pytest.mark.slow
 def test_blind_rows_with_noise_promise_something_about_pictures(demo_root: Path, tmp_path: Path) -> None:
     settings = ["--privacy=row_noise", "--privacy.rows_per_picture=1", "--site_coreset=random"]
     assert federate(demo_root, tmp_path, *settings) == 0

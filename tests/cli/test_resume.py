@@ -14,6 +14,8 @@ import torch
 from anomalib_federated.bank import MemoryBank
 from anomalib_federated.cli.main import main
 
+pytestmark = pytest.mark.slow
+
 CONFIGS = Path(__file__).parents[2] / "configs"
 
 

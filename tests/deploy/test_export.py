@@ -71,6 +71,7 @@ def test_the_station_gives_torchs_verdict_on_every_test_picture(
             np.testing.assert_allclose(verdict.anomaly_map, expected.anomaly_map[0, 0].numpy(), atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "settings",
     [
@@ -191,6 +192,7 @@ def test_exporting_again_replaces(model: FederatedPatchcore, exported: Path, tmp
     assert [path.name for path in tmp_path.iterdir()] == ["bundle"]
 
 
+@pytest.mark.slow
 def test_onnx_gives_torchs_scores_for_any_batch(screws: AutoVI, tmp_path: Path) -> None:
     model = trained(screws, image_size=(320, 320))  # no picture is larger: ONNX's own antialiasing differs
     compiled = ov.Core().compile_model(model.to_onnx(tmp_path), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
@@ -203,6 +205,7 @@ def test_onnx_gives_torchs_scores_for_any_batch(screws: AutoVI, tmp_path: Path) 
         np.testing.assert_allclose(answer["anomaly_map"], expected.anomaly_map.numpy(), atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rows", [(20, 3), (1, 20)], ids=str)
 def test_categories_with_fewer_rows_than_neighbours(datamodule: AutoVI, tmp_path: Path, rows: tuple[int, int]) -> None:
     model = trained(datamodule, score="reweighted", image_size=(64, 64))

@@ -20,6 +20,8 @@ from anomalib_federated.models.post_processor import Thresholds
 from anomalib_federated.privacy.learnt import Learnt
 from anomalib_federated.testing.privacy import example_report
 
+pytestmark = pytest.mark.slow
+
 REPORT = example_report(epsilon=2.0)
 SIZES = ((1, 101, 203), (3, 120, 160), (1, 64, 64), (3, 75, 49))
 PRECISE = {"INFERENCE_PRECISION_HINT": "f32"}

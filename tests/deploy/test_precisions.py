@@ -78,6 +78,7 @@ def test_every_runtime_is_torch(
     assert max(differences(model, path)) < 1e-5
 
 
+@pytest.mark.slow
 def test_float16_halves_the_files_and_moves_scores_a_little(
     model: FederatedPatchcore, normal: dict[str, NormalPictures], tmp_path: Path
 ) -> None:
@@ -93,6 +94,7 @@ def test_float16_halves_the_files_and_moves_scores_a_little(
     assert any(value.dtype == np.float32 and float(value.reshape(())) == np.float32(raw) for value in thresholds)
 
 
+@pytest.mark.slow
 def test_int8_is_in_the_network_alone(
     model: FederatedPatchcore, normal: dict[str, NormalPictures], tmp_path: Path
 ) -> None:
@@ -114,6 +116,7 @@ def test_int8_is_in_the_network_alone(
     assert 0 < verdict.score < 1
 
 
+@pytest.mark.slow
 def test_rows_are_stored_as_wished(
     model: FederatedPatchcore, normal: dict[str, NormalPictures], tmp_path: Path
 ) -> None:
@@ -128,6 +131,7 @@ def test_rows_are_stored_as_wished(
     assert float((rounded(rows, "int8") - rows).abs().max()) <= float(rows.abs().max()) / 253
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [(400, 400), (100, 134)], ids=str)
 def test_a_fixed_size_leaves_the_batch_open(model: FederatedPatchcore, tmp_path: Path, size: tuple[int, int]) -> None:
     _, path = exported(model, tmp_path / "b", {}, input_size=size)
@@ -136,6 +140,7 @@ def test_a_fixed_size_leaves_the_batch_open(model: FederatedPatchcore, tmp_path:
     assert max(differences(model, path, [(batch, *size) for batch in (1, 8)])) < 1e-5
 
 
+@pytest.mark.slow
 def test_what_cannot_be_is_refused(
     model: FederatedPatchcore, normal: dict[str, NormalPictures], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -17,6 +17,8 @@ from anomalib_federated.evaluation.measuring.calibrate import calibrate, calibra
 from anomalib_federated.models import FederatedPatchcore
 from anomalib_federated.models.two_stage_search import FEWEST_ROWS
 
+pytestmark = pytest.mark.slow
+
 CATEGORY = "tank_screw"
 
 

@@ -11,7 +11,12 @@ from tests.docs.running import play
 REPOSITORY = Path(__file__).parents[2]
 DOCS = REPOSITORY / "docs"
 TUTORIAL = DOCS / "tutorial.md"
-PAGES = sorted(path.relative_to(DOCS).as_posix() for path in DOCS.rglob("*.md") if path != TUTORIAL)
+LONG = {"how_to/from_anomalib.md", "how_to/groups.md", "how_to/own_data.md", "how_to/privacy_choice.md"}
+"""Pages that train several detectors."""
+PAGES = [
+    pytest.param(page, marks=pytest.mark.slow if page in LONG else ())
+    for page in sorted(path.relative_to(DOCS).as_posix() for path in DOCS.rglob("*.md") if path != TUTORIAL)
+]
 STAND_FOR = {
     "BUNDLE": "results/first/federated/openvino",
     "BANK": "results/first/federated/bank.safetensors",

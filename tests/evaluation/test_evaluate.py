@@ -136,6 +136,7 @@ def test_calibration_needs_the_default_post_processor(model: FederatedPatchcore,
         calibrate(other, datamodule.val_data)
 
 
+@pytest.mark.slow
 def test_a_random_bank_scores_visibly_worse_on_the_demo_data(tmp_path: Path) -> None:
     make_demo_dataset(tmp_path, categories=["engine_wiring", "tank_screw"])
     datamodule = AutoVI(tmp_path)

@@ -99,7 +99,7 @@ def test_it_is_stored_without_outputs_and_names_its_paths_once(name: str) -> Non
     assert all(cell.source.strip() for cell in notebook.cells)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [NAMES[0], *(pytest.param(name, marks=pytest.mark.slow) for name in NAMES[1:])])
 def test_it_runs_from_top_to_bottom(name: str, execute: Execute) -> None:
     notebook = execute(name)
     assert all(cell.execution_count for cell in notebook.cells if cell.cell_type == "code")
@@ -110,6 +110,7 @@ def test_it_runs_from_top_to_bottom(name: str, execute: Execute) -> None:
         assert not re.search(r"\b(nan|None|inf)\b", text)
 
 
+@pytest.mark.slow
 def test_changing_one_path_is_enough(demo_root: Path, tmp_path: Path) -> None:
     notebook = read("01_data_exploration")
     first = next(cell for cell in notebook.cells if cell.cell_type == "code")
@@ -123,6 +124,7 @@ def test_changing_one_path_is_enough(demo_root: Path, tmp_path: Path) -> None:
     assert sorted(name for names in listed for name in names) == sorted(pictures)
 
 
+@pytest.mark.slow
 def test_the_answer_is_that_of_the_files(execute: Execute, work: Path) -> None:
     text = "\n".join(shown(execute("04_results_analysis"), "text/markdown"))
     files = list((work / "results" / "experiment").glob("seed_0/metrics/*/*/metrics.json"))

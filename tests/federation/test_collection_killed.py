@@ -18,6 +18,8 @@ from anomalib_federated.federation.collection_plan import CollectionPlan
 from anomalib_federated.federation.folder import FederationFolder
 from plants import Plants, Time, bank_of
 
+pytestmark = pytest.mark.slow
+
 class Blocking(Plants):
     def pull_messages(self, message_ids):
         if self.node_of[message_ids[0]] == 3:

@@ -164,7 +164,7 @@ def test_every_question_and_every_record_of_its_answer_is_declared(heard):
 def test_every_test_that_the_document_names_is_there():
     named = set(re.findall(r"`([\w/]*test_\w+\.py)`", DOCUMENT.read_text()))
     assert len(named) > 5
-    assert not [name for name in named if not (DOCUMENT.parents[1] / "tests" / name).is_file()]
+    assert not [name for name in named if not (DOCUMENT.parents[2] / "tests" / name).is_file()]
 
 
 def test_the_app_answers_no_other_question():

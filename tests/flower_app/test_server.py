@@ -267,6 +267,7 @@ def test_a_second_run_costs_nothing_and_learns_the_same(federate_guarded):
     assert (again.number, again.digest) == (first.number + 1, first.digest)
 
 
+@pytest.mark.slow
 def test_a_site_with_terms_sends_no_bare_bank(federate_guarded):
     with pytest.raises(FederationError, match="nothing about its pictures without noise"):
         federate_guarded()

@@ -9,6 +9,8 @@ import pytest
 from anomalib_federated.bank import MemoryBank
 from tests.packaging.environments import ROOT, Environment
 
+pytestmark = pytest.mark.slow
+
 PACKAGE = ROOT / "examples" / "third_party_plugin"
 
 

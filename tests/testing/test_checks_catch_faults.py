@@ -581,7 +581,7 @@ def test_a_fault_is_caught_by_its_check(kind, check, plugin):
         check_plugin(kind, plugin)
 
 
-OF_THEIR_OWN = {"attack", "fairness", "privacy", "screening"}  # kinds whose faults have files of their own
+OF_THEIR_OWN = {"attack", "explainer", "fairness", "privacy", "screening"}  # kinds whose faults have files of their own
 
 
 @pytest.mark.parametrize("kind", sorted(set(INTERFACES) - OF_THEIR_OWN))

@@ -15,7 +15,7 @@ from anomalib_federated.testing.example_case import example_cases, example_model
 from anomalib_federated_plugins.explainer import nearest_normal
 from anomalib_federated_plugins.explainer.gradcam import GradCam
 from anomalib_federated_plugins.explainer.nearest_normal import NearestNormal
-from anomalib_federated_plugins.explainer.occlusion import Occlusion
+from anomalib_federated_plugins.explainer.occlusion import GREY_LEVELS, Occlusion
 from anomalib_federated_plugins.explainer.overlay import Overlay
 
 
@@ -57,10 +57,10 @@ def test_occlusion_is_what_rescoring_each_covered_picture_gives():
         for left in (0, 8, 16, 20):
             mask = np.zeros((32, 32), np.uint8)
             mask[top : top + 12, left : left + 12] = 1
-            channels = [cv2.inpaint(each.numpy(), mask, 5, cv2.INPAINT_TELEA) for each in case.image]
-            covered = torch.from_numpy(np.stack(channels))
+            channels = [cv2.inpaint(each.numpy() * GREY_LEVELS, mask, 5, cv2.INPAINT_TELEA) for each in case.image]
+            covered = torch.from_numpy(np.stack(channels)) / GREY_LEVELS
             outside = torch.from_numpy(mask == 0)
-            assert torch.equal(covered[:, outside], case.image[:, outside])
+            assert torch.allclose(covered[:, outside], case.image[:, outside], atol=1e-6)
             falls[top, left] = case.score - float(case.scores(covered[None]))
     for y, x in ((0, 0), (9, 9), (20, 31), (31, 31), (15, 16)):
         over = [fall for (top, left), fall in falls.items() if top <= y < top + 12 and left <= x < left + 12]
