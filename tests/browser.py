@@ -122,7 +122,10 @@ def browser(profile: Path, *flags: str) -> Iterator[Page]:
     # Chromium reads commands from descriptor 3 and writes answers to 4; sh cannot redirect descriptors above 9.
     shell = f'exec "$@" 3<&{to_read} 4>&{from_write}'
     command: Sequence[str] = ("bash", "-c", shell, "bash", str(CHROMIUM), *_FLAGS, *flags, f"--user-data-dir={profile}")
-    process = subprocess.Popen(command, pass_fds=(to_read, from_write), stderr=subprocess.DEVNULL)
+    # In a session of its own, so that no signal to its group reaches the tests.
+    process = subprocess.Popen(
+        command, pass_fds=(to_read, from_write), stderr=subprocess.DEVNULL, start_new_session=True
+    )
     os.close(to_read)
     os.close(from_write)
     try:

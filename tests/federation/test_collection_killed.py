@@ -6,9 +6,12 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
 from plants import bank_of
 
 from anomalib_federated.federation.folder import FederationFolder
+
+pytestmark = pytest.mark.slow
 
 SCRIPT = """
 import sys, threading
@@ -17,8 +20,6 @@ from anomalib_federated.federation.collection import collect
 from anomalib_federated.federation.collection_plan import CollectionPlan
 from anomalib_federated.federation.folder import FederationFolder
 from plants import Plants, Time, bank_of
-
-pytestmark = pytest.mark.slow
 
 class Blocking(Plants):
     def pull_messages(self, message_ids):

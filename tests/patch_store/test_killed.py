@@ -16,6 +16,8 @@ from anomalib_federated.selection import greedy_state
 from anomalib_federated.testing import example_bank
 from anomalib_federated_plugins.coreset.k_center import KCenterCoreset
 
+pytestmark = pytest.mark.slow
+
 SCRIPT = """
 import sys, time
 from pathlib import Path
@@ -24,8 +26,6 @@ from anomalib_federated.patch_store import Identity, PatchStore
 from anomalib_federated.testing import example_bank
 from anomalib_federated.selection import greedy_state, lazy_greedy
 from anomalib_federated_plugins.coreset.k_center import KCenterCoreset
-
-pytestmark = pytest.mark.slow
 folder, pictures, pause, picks = Path(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3]), int(sys.argv[4])
 greedy_state.SECONDS_BETWEEN = 0
 store = PatchStore(folder, example_bank().space)

@@ -6,6 +6,10 @@ import json
 import subprocess
 import sys
 
+import pytest
+
+pytestmark = pytest.mark.slow
+
 SCRIPT = """
 import json, os, re, sys
 from pathlib import Path
@@ -14,8 +18,6 @@ from anomalib_federated.memory import MemoryLimit, selection_bytes, used_bytes
 from anomalib_federated.patch_store import Identity, PatchStore
 from anomalib_federated.testing import example_bank
 from anomalib_federated_plugins.coreset.k_center import KCenterCoreset
-
-pytestmark = pytest.mark.slow
 dim, count, pictures, picks, room = 256, 30_000, 20, 20, 40_000_000
 folder, space = Path(sys.argv[1]), example_bank(dim=256).space
 store = PatchStore(folder, space)
