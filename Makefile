@@ -1,6 +1,7 @@
 PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 .PHONY: demo test test-slow types suite docs clean
 
@@ -16,12 +17,15 @@ test: $(VENV)/.installed-dev
 types:
 	$(BIN)/mypy
 
+# Exports have processes of their own: OpenVINO's leftovers brought down a worker minutes later, in other tests.
 suite:
-	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder -m "not slow"
+	$(PYTEST) -m "not slow" --ignore tests/deploy
+	$(PYTEST) -m "not slow" tests/deploy
 
 # What would take CI beyond its time: before a release, and after a change of what these tests look at.
 test-slow: $(VENV)/.installed-dev
-	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder -m slow
+	$(PYTEST) -m slow --ignore tests/deploy
+	$(PYTEST) -m slow tests/deploy
 
 docs: $(VENV)/.installed-dev
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --site-dir results/site
