@@ -16,10 +16,9 @@ from anomalib_federated.explanations.normal_pictures import NormalPictures
 from anomalib_federated.explanations.patch_boxes import patch_box
 from anomalib_federated.interfaces.explainer import Box, Case, NormalPatch
 from anomalib_federated.models import FederatedPatchcore, NormalQuantilePostProcessor
-from anomalib_federated.models.nearest_rows import cell_middles, nearest_rows, nearest_rows_at, several_nearest_rows
+from anomalib_federated.models.nearest_rows import cell_middles, several_nearest_rows
 from anomalib_federated.models.part_frame import Placement, to_picture
 from anomalib_federated.models.patch_features import patch_rows
-from anomalib_federated.models.site_quorum import nearest_by_quorum
 
 AT_A_TIME = 16
 """Changed pictures that go through the network together."""
@@ -136,15 +135,9 @@ class ModelCase(Case):
     @torch.no_grad()
     def distances_in_place(self, features: Tensor, patches: Tensor) -> Tensor:
         """Distances to the bank of other features in the places of patches of this picture."""
-        queries = self._rows.compared(features.float().to(self._model.device))
-        blocks, quorum = self._rows.blocks, self._model.scorer.site_quorum
-        if blocks is not None:
-            _, owners = nearest_by_quorum(queries, self._rows.rows, blocks, quorum)
-        elif self._rows.places is None:
-            _, owners = nearest_rows(queries, self._rows.rows)
-        else:
-            where = cell_middles(self._grid, queries)[patches.to(self._model.device)]
-            _, owners = nearest_rows_at(queries, self._rows.rows, self._rows.places, where)
+        features = features.float().to(self._model.device)
+        where = cell_middles(self._grid, features)[patches.to(self._model.device)]
+        owners, queries = self._model.scorer.nearest_at(features, self._rows, where)
         # Of the difference itself, not by products: a bank row is exactly 0 from the bank.
         distances = (queries - self._rows.rows[owners]).norm(dim=1)
         return self._model.scorer.image_score.clipped(distances).cpu()

@@ -168,7 +168,7 @@ def _made_from(
         "picture": hashlib.sha256(data).hexdigest(),
         "annotated": None if asked.annotated is None else hashlib.sha256(asked.annotated.tobytes()).hexdigest(),
         "bank": model.bank.digest,
-        "score": model.scorer.image_score.words,
+        "score": model.scorer.words,
         "thresholds": _thresholds(model, asked.category),
         "explainer": {"class_path": registry.name_of(spec), "init_args": registry.arguments_of(spec)},
         "seed": seed,

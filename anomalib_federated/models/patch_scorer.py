@@ -11,7 +11,12 @@ from torch.nn.functional import interpolate
 
 from anomalib_federated.models.category_rows import CategoryRows
 from anomalib_federated.models.image_score import ImageScore
-from anomalib_federated.models.nearest_rows import nearest_rows, nearest_rows_in_place, several_nearest_rows
+from anomalib_federated.models.nearest_rows import (
+    nearest_rows,
+    nearest_rows_at,
+    nearest_rows_in_place,
+    several_nearest_rows,
+)
 from anomalib_federated.models.part_frame import to_picture
 from anomalib_federated.models.patch_features import patch_rows
 from anomalib_federated.models.site_quorum import nearest_by_quorum
@@ -106,9 +111,13 @@ class PatchScorer(nn.Module):
         Returns:
             Distances and row numbers, for each of the ``batch * rows * columns`` patches, and the patches as they are
             compared, one a row.
+
+        Raises:
+            ValueError: If the rows were not arranged for this quorum.
         """
         batch, _, height, width = embedding.shape
         queries = bank.compared(patch_rows(embedding))
+        self._check_arrangement(bank)
         if bank.blocks is not None:
             distances, owners = nearest_by_quorum(queries, bank.rows, bank.blocks, self.site_quorum)
         elif bank.places is not None:
@@ -118,6 +127,38 @@ class PatchScorer(nn.Module):
         else:
             distances, owners = nearest_rows(queries, bank.rows)
         return distances, owners, queries
+
+    def nearest_at(self, features: Tensor, bank: CategoryRows, where: Tensor) -> tuple[Tensor, Tensor]:
+        """The same for patches that are no whole picture.
+
+        Args:
+            features: Shape ``(n, d)``, float32.
+            bank: The category's bank rows.
+            where: Place of each patch, see :func:`~anomalib_federated.models.nearest_rows.cell_middles`, shape
+                ``(n, 2)``; matters only if the rows have places.
+
+        Returns:
+            Row numbers, shape ``(n,)``, and the patches as they are compared, one a row.
+
+        Raises:
+            ValueError: If the rows were not arranged for this quorum.
+        """
+        queries = bank.compared(features)
+        self._check_arrangement(bank)
+        if bank.blocks is not None:
+            _, owners = nearest_by_quorum(queries, bank.rows, bank.blocks, self.site_quorum)
+        elif bank.places is not None:
+            _, owners = nearest_rows_at(queries, bank.rows, bank.places, where)
+        else:
+            _, owners = nearest_rows(queries, bank.rows)
+        return owners, queries
+
+    def _check_arrangement(self, bank: CategoryRows) -> None:
+        if (bank.blocks is None) != (self.site_quorum == 1):
+            msg = (
+                f"The bank rows were not arranged for a site_quorum of {self.site_quorum}; set the model's bank again."
+            )
+            raise ValueError(msg)
 
     def _enlarged(self, grid: Tensor, size: torch.Size) -> Tensor:
         """The grid in the picture's size, smoothed.

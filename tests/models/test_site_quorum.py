@@ -141,3 +141,13 @@ def test_a_model_whose_bank_is_refused_keeps_the_one_before() -> None:
     with pytest.raises(BankError, match="rows of 1 site"):
         model.bank = banks[0]
     assert model.bank.sites == ("a", "b")
+
+
+@pytest.mark.parametrize(("arranged_for", "quorum"), [(1, 2), (2, 1)])
+def test_rows_arranged_for_another_quorum_are_refused(arranged_for: int, quorum: int) -> None:
+    rows = CategoryRows.of(bank_of(drawn([3, 2], 0)), site_quorum=arranged_for)
+    scorer = PatchScorer(ImageScore("max"), site_quorum=quorum)
+    with pytest.raises(ValueError, match=f"not arranged for a site_quorum of {quorum}"):
+        scorer.nearest(patches(0), rows)
+    with pytest.raises(ValueError, match=f"not arranged for a site_quorum of {quorum}"):
+        scorer.nearest_at(torch.zeros(1, DIM), rows, torch.zeros(1, 2))
