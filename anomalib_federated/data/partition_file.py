@@ -20,6 +20,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
 from anomalib_federated.bank import BankError
 from anomalib_federated.bank.validation import check_names
 from anomalib_federated.files import write_file
+from anomalib_federated.first_problem import first_problem
 
 MOST_BYTES = 1 << 28
 """Size of the largest file that is read: some million images."""
@@ -136,8 +137,7 @@ def _sentence(error: ValidationError) -> str:
     first = error.errors()[0]
     if isinstance(own := first.get("ctx", {}).get("error"), PartitionError):
         return str(own)
-    where = ".".join(map(str, first["loc"])) or "the whole file"
-    return f"{first['msg']} ({where})."
+    return f"{first_problem(error)}."
 
 
 def _check_images(site: str, images: list[str]) -> None:

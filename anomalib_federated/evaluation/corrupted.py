@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
+from pydantic import ConfigDict, with_config
 
 from anomalib_federated.evaluation.figures import HEADLINES, Interval
-from anomalib_federated.evaluation.first_problem import first_problem
+from anomalib_federated.evaluation.json_file import JsonFile
 from anomalib_federated.evaluation.results import METRICS, Result, ResultError, result_folder
-from anomalib_federated.files import write_file
 
 FILE = "corruption.json"
 
@@ -65,7 +63,7 @@ class Corrupted:
     resamples: int
 
 
-_CORRUPTED = TypeAdapter(Corrupted)
+_FILES = JsonFile(Corrupted, what=f"{FILE} of this package", error=ResultError, mend="measure again")
 
 
 def clean_figures(result: Result) -> dict[str, float | None]:
@@ -82,9 +80,7 @@ def write_corrupted(output: Path, corrupted: Corrupted) -> Path:
     Returns:
         The file.
     """
-    path = result_folder(output, corrupted.method, corrupted.category) / FILE
-    content = _CORRUPTED.dump_python(corrupted, mode="json")
-    return write_file(path, json.dumps(content, indent=2, allow_nan=False).encode())
+    return _FILES.write(result_folder(output, corrupted.method, corrupted.category) / FILE, corrupted)
 
 
 def read_corrupted(path: Path) -> Corrupted:
@@ -93,11 +89,7 @@ def read_corrupted(path: Path) -> Corrupted:
     Raises:
         ResultError: If the file is none of ours.
     """
-    try:
-        return _CORRUPTED.validate_json(path.read_bytes())
-    except ValidationError as error:
-        msg = f"{path} is no {FILE} of this package: {first_problem(error)}; measure again."
-        raise ResultError(msg) from error
+    return _FILES.read(path)
 
 
 def read_all_corrupted(folder: Path) -> list[Corrupted]:

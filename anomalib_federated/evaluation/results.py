@@ -12,8 +12,8 @@ from typing import Any
 from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
 
 from anomalib_federated.evaluation.figures import Figures
-from anomalib_federated.evaluation.first_problem import first_problem
 from anomalib_federated.files import write_file
+from anomalib_federated.first_problem import first_problem
 from anomalib_federated.interfaces.refused import Refused
 
 METRICS = "metrics"

@@ -12,6 +12,7 @@ from typing import Any
 from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
 
 from anomalib_federated.files import write_file
+from anomalib_federated.first_problem import first_problem
 from anomalib_federated.interfaces.explainer import Case, Contribution, Explanation
 from anomalib_federated.untrusted import read_json, said
 
@@ -207,9 +208,7 @@ def read_told(path: Path) -> Told:
         msg = f"{path}: {error}"
         raise ExplanationError(msg) from error
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "the whole"
-        msg = f"{path} is no explanation of this package: {first['msg']} ({where}); explain again."
+        msg = f"{path} is no explanation of this package: {first_problem(error)}; explain again."
         raise ExplanationError(msg) from error
     except ValueError as error:
         msg = f"{path} is no JSON: {error}; explain again."

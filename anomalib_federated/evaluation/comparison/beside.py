@@ -15,8 +15,8 @@ from pydantic import Field, TypeAdapter, ValidationError
 from anomalib_federated.evaluation.corrupted import Corrupted, read_all_corrupted
 from anomalib_federated.evaluation.fairness.fairness_file import read_all_fairness
 from anomalib_federated.evaluation.fairness.figures import By, Fairness
-from anomalib_federated.evaluation.first_problem import first_problem
 from anomalib_federated.evaluation.results import ResultError
+from anomalib_federated.first_problem import first_problem
 
 ATTACKS = "attacks.json"
 """Anywhere below a folder, of the command ``attack``; a defence of a method's name tells of that method."""

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from pydantic import TypeAdapter, ValidationError
-
 from anomalib_federated.evaluation.fairness.figures import Fairness
-from anomalib_federated.evaluation.first_problem import first_problem
+from anomalib_federated.evaluation.json_file import JsonFile
 from anomalib_federated.evaluation.results import METRICS, ResultError, result_folder
-from anomalib_federated.files import write_file
 
 FILE = "fairness.json"
 
-_FAIRNESS = TypeAdapter(Fairness)
+_FILES = JsonFile(Fairness, what=f"{FILE} of this package", error=ResultError, mend="measure again")
 
 
 def write_fairness(output: Path, fairness: Fairness) -> Path:
@@ -24,9 +20,7 @@ def write_fairness(output: Path, fairness: Fairness) -> Path:
     Returns:
         The file.
     """
-    path = result_folder(output, fairness.method, fairness.category) / FILE
-    content = _FAIRNESS.dump_python(fairness, mode="json")
-    return write_file(path, json.dumps(content, indent=2, allow_nan=False).encode())
+    return _FILES.write(result_folder(output, fairness.method, fairness.category) / FILE, fairness)
 
 
 def read_fairness(path: Path) -> Fairness:
@@ -35,14 +29,7 @@ def read_fairness(path: Path) -> Fairness:
     Raises:
         ResultError: If the file is none of ours.
     """
-    try:
-        return _FAIRNESS.validate_python(json.loads(path.read_bytes()))
-    except ValidationError as error:
-        msg = f"{path} is no {FILE} of this package: {first_problem(error)}; measure again."
-        raise ResultError(msg) from error
-    except ValueError as error:
-        msg = f"{path} is no JSON: {error}; measure again."
-        raise ResultError(msg) from error
+    return _FILES.read(path)
 
 
 def read_all_fairness(folder: Path) -> list[Fairness]:

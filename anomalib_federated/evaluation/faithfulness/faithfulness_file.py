@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
-from pydantic import TypeAdapter, ValidationError
-
 from anomalib_federated.evaluation.faithfulness.figures import FaithfulnessResult
-from anomalib_federated.evaluation.first_problem import first_problem
+from anomalib_federated.evaluation.json_file import JsonFile
 from anomalib_federated.evaluation.results import ResultError
 from anomalib_federated.explanations.explanation_file import INTERPRETABILITY
-from anomalib_federated.files import write_file
 
 FILE = "faithfulness.json"
 
-_RESULT = TypeAdapter(FaithfulnessResult)
+_FILES = JsonFile(FaithfulnessResult, what=f"{FILE} of this package", error=ResultError, mend="measure again")
 
 
 def write_faithfulness(output: Path, result: FaithfulnessResult) -> Path:
@@ -24,9 +20,7 @@ def write_faithfulness(output: Path, result: FaithfulnessResult) -> Path:
     Returns:
         The file.
     """
-    path = output / INTERPRETABILITY / result.category / FILE
-    content = _RESULT.dump_python(result, mode="json")
-    return write_file(path, json.dumps(content, indent=2, allow_nan=False).encode())
+    return _FILES.write(output / INTERPRETABILITY / result.category / FILE, result)
 
 
 def read_faithfulness(path: Path) -> FaithfulnessResult:
@@ -35,11 +29,7 @@ def read_faithfulness(path: Path) -> FaithfulnessResult:
     Raises:
         ResultError: If the file is none of ours.
     """
-    try:
-        return _RESULT.validate_json(path.read_bytes())
-    except ValidationError as error:
-        msg = f"{path} is no {FILE} of this package: {first_problem(error)}; measure again."
-        raise ResultError(msg) from error
+    return _FILES.read(path)
 
 
 def read_all_faithfulness(folder: Path) -> list[FaithfulnessResult]:

@@ -16,6 +16,7 @@ from PIL import Image
 from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
 
 from anomalib_federated.deploy.layers import heat_layer, heat_map, normalise, outline_layer
+from anomalib_federated.first_problem import first_problem
 from anomalib_federated.pictures import read_image
 
 if TYPE_CHECKING:  # it needs torch, which reading a gallery does not
@@ -221,9 +222,7 @@ def read_gallery(folder: Path) -> list[Example]:
         msg = f"There is no {path}; evaluate with a gallery first."
         raise GalleryError(msg) from error
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "the whole file"
-        msg = f"{path} is no gallery of this package: {first['msg']} ({where}); evaluate again."
+        msg = f"{path} is no gallery of this package: {first_problem(error)}; evaluate again."
         raise GalleryError(msg) from error
     return [_read_example(folder, entry, index.threshold) for entry in index.examples]
 

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
+from pydantic import ConfigDict, with_config
 
-from anomalib_federated.evaluation.first_problem import first_problem
+from anomalib_federated.evaluation.json_file import JsonFile
 from anomalib_federated.evaluation.robustness.loot import RobustnessError
 from anomalib_federated.evaluation.robustness.measures import Admission, BankFigures, Success
 from anomalib_federated.evaluation.robustness.study import Cell
-from anomalib_federated.files import write_file
 
 
 @with_config(ConfigDict(extra="forbid", allow_inf_nan=False))
@@ -55,13 +53,14 @@ class CellResult:
     settings: dict[str, Any] = field(default_factory=dict)
 
 
-_RESULT = TypeAdapter(CellResult)
+_FILES = JsonFile(
+    CellResult, what="result of an attack", error=RobustnessError, mend="remove it, and it is computed again"
+)
 
 
 def as_plain(result: CellResult) -> dict[str, Any]:
     """The result as JSON values."""
-    content: dict[str, Any] = _RESULT.dump_python(result, mode="json")
-    return content
+    return _FILES.plain(result)
 
 
 def write_cell(path: Path, result: CellResult) -> Path:
@@ -70,7 +69,7 @@ def write_cell(path: Path, result: CellResult) -> Path:
     Returns:
         The path.
     """
-    return write_file(path, json.dumps(as_plain(result), indent=1, allow_nan=False).encode())
+    return _FILES.write(path, result)
 
 
 def read_cell(path: Path) -> CellResult:
@@ -79,8 +78,4 @@ def read_cell(path: Path) -> CellResult:
     Raises:
         RobustnessError: If the file is none of ours.
     """
-    try:
-        return _RESULT.validate_json(path.read_bytes())
-    except ValidationError as error:
-        msg = f"{path} is no result of an attack: {first_problem(error)}; remove it, and it is computed again."
-        raise RobustnessError(msg) from error
+    return _FILES.read(path)

@@ -17,4 +17,4 @@ def first_problem(error: ValidationError) -> str:
         'Input should be a valid integer, unable to parse string as an integer (rows)'
     """
     first = error.errors()[0]
-    return f"{first['msg']} ({'.'.join(map(str, first['loc'])) or 'the whole'})"
+    return f"{first['msg']} ({'.'.join(map(str, first['loc'])) or 'the whole file'})"
