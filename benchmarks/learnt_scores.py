@@ -11,8 +11,9 @@ from stored_patches import StoredPatches
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+from anomalib_federated.data.layout import name_of
 from anomalib_federated.evaluation.measuring.measure import measure
-from anomalib_federated.evaluation.measuring.scored_image import ScoredImage, at_native_size, name_of
+from anomalib_federated.evaluation.measuring.scored_image import ScoredImage, at_native_size
 from anomalib_federated.models.image_score import ImageScore, ScoreRule
 from anomalib_federated.models.image_transform import image_transform
 from anomalib_federated.models.part_frame import to_picture

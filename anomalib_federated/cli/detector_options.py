@@ -7,29 +7,31 @@ from jsonargparse import ArgumentParser
 from anomalib_federated.data import AutoVI
 from anomalib_federated.models import FederatedPatchcore
 
-DATA = {"class_path": "anomalib_federated.data.AutoVI"}
-MODEL = {"class_path": "anomalib_federated.models.FederatedPatchcore"}
-
 
 def add_data(parser: ArgumentParser) -> None:
     """Add ``--data``: pictures in AutoVI's layout, unless a configuration names a subclass."""
-    parser.add_subclass_arguments(
-        AutoVI,
+    _add_class(
+        parser,
         "data",
-        default=DATA,
-        metavar="CLASS",
-        help="pictures; their settings follow one by one: --data.root DIR, --data.categories [NAME,...] and more",
+        AutoVI,
+        default="anomalib_federated.data.AutoVI",
+        title="data",
+        told="pictures; their settings follow one by one: --data.root DIR, --data.categories [NAME,...] and more",
     )
-    parser.groups["data"].title = "data"
 
 
 def add_model(parser: ArgumentParser) -> None:
     """Add ``--model``: the detector, unless a configuration names a subclass."""
-    parser.add_subclass_arguments(
-        FederatedPatchcore,
+    _add_class(
+        parser,
         "model",
-        default=MODEL,
-        metavar="CLASS",
-        help="detector; its settings follow one by one: --model.budget ROWS, --model.coreset NAME and more",
+        FederatedPatchcore,
+        default="anomalib_federated.models.FederatedPatchcore",
+        title="detector",
+        told="detector; its settings follow one by one: --model.budget ROWS, --model.coreset NAME and more",
     )
-    parser.groups["model"].title = "detector"
+
+
+def _add_class(parser: ArgumentParser, name: str, base: type, *, default: str, title: str, told: str) -> None:
+    parser.add_subclass_arguments(base, name, default={"class_path": default}, metavar="CLASS", help=told)
+    parser.groups[name].title = title

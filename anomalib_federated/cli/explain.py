@@ -17,10 +17,11 @@ from anomalib_federated.cli.faithfulness_table import print_faithfulness
 from anomalib_federated.cli.logs import configure_logs
 from anomalib_federated.cli.plugin_option import PLUGIN
 from anomalib_federated.data import AutoVI
+from anomalib_federated.data.layout import name_of
 from anomalib_federated.evaluation.faithfulness.faithfulness_file import write_faithfulness
 from anomalib_federated.evaluation.faithfulness.measure import measure_faithfulness
 from anomalib_federated.evaluation.measuring.calibrate import calibrate
-from anomalib_federated.evaluation.measuring.scored_image import name_of, scored_images
+from anomalib_federated.evaluation.measuring.scored_image import scored_images
 from anomalib_federated.explanations.explaining import Asked, explain_pictures, method_of
 from anomalib_federated.explanations.explanation_file import INTERPRETABILITY
 from anomalib_federated.explanations.normal_pictures import NormalPictures

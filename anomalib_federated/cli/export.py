@@ -117,20 +117,12 @@ def _with_thresholds_of(model: FederatedPatchcore, folder: Path, *, banks: set[s
     if theirs != rule:
         msg = f"The bundle {folder} scores by {said(str(theirs))}, not {rule}: its thresholds do not fit; give --score."
         raise ValueError(msg)
-    neighbors = bundle.manifest.get("num_neighbors")
-    if rule == "reweighted" and neighbors != model.scorer.image_score.neighbors:
-        msg = f"The bundle {folder} has num_neighbors = {shown(neighbors)}, and thresholds of it; give --num_neighbors."
-        raise ValueError(msg)
-    clip = bundle.manifest.get("score_clip")
-    if clip != model.scorer.image_score.clip:
-        msg = f"The bundle {folder} has score_clip = {shown(clip)}, and thresholds of it; give the same --score_clip."
-        raise ValueError(msg)
-    quorum = bundle.manifest.get("site_quorum", 1)
-    if quorum != model.scorer.site_quorum:
-        msg = (
-            f"The bundle {folder} has site_quorum = {shown(quorum)}, and thresholds of it; give the same --site_quorum."
-        )
-        raise ValueError(msg)
+    settings = ["score_clip", "site_quorum"] + ["num_neighbors"] * (rule == "reweighted")
+    for name in settings:
+        found = bundle.manifest.get(name, 1 if name == "site_quorum" else None)  # older bundles know no quorum
+        if found != model.scorer.settings[name]:
+            msg = f"The bundle {folder} has {name} = {shown(found)}, and thresholds of it; give the same --{name}."
+            raise ValueError(msg)
     for name in model.bank.categories:
         model.post_processor.adopt(name, bundle.manifest["categories"][name])
     return _Prepared(model=model, reference=model)

@@ -37,6 +37,16 @@ class LayoutError(ValueError):
     """The folders are not laid out as they should be; the message says where and how to mend it."""
 
 
+def name_of(image_path: str | Path) -> str:
+    """Path of an image below its category's folder: split, sub-folder and file.
+
+    Example:
+        >>> name_of("/data/screw/test/scratch/0001.png")
+        'test/scratch/0001.png'
+    """
+    return "/".join(Path(image_path).parts[-3:])
+
+
 def discover_categories(root: Path) -> list[str]:
     """Names of the categories below ``root``, in alphabetical order.
 

@@ -52,9 +52,7 @@ def score_global_bank(
         timeout: Seconds to wait for all answers.
     """
     scorer = scorer or PatchScorer(ImageScore("smoothed_max"))
-    rule = scorer.image_score
-    clip = {} if rule.clip is None else {CLIP: float(rule.clip)}
-    config = ConfigRecord({RULE: rule.rule, NEIGHBORS: rule.neighbors, QUORUM: scorer.site_quorum, **clip})
+    config = ConfigRecord({name: value for name, value in scorer.settings.items() if value is not None})
     answers = ask_about(bank, grid, nodes, kind=METRICS, read=from_reply, config=config, timeout=timeout)
     for site, reason in answers.left_out.items():
         logger.warning("Site %s did not score the global bank: %s", site, reason)

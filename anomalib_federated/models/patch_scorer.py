@@ -56,8 +56,24 @@ class PatchScorer(nn.Module):
         self.smooth = nn.Sequential(*(_blur_along(axis) for axis in range(2)))
 
     @property
+    def settings(self) -> dict[str, str | int | float | None]:
+        """All that decides a score besides features and rows, by the names of the detector's settings.
+
+        Example:
+            >>> PatchScorer(ImageScore("max", clip=2.5)).settings
+            {'score': 'max', 'num_neighbors': 9, 'score_clip': 2.5, 'site_quorum': 1}
+        """
+        rule = self.image_score
+        return {
+            "score": rule.rule,
+            "num_neighbors": rule.neighbors,
+            "score_clip": None if rule.clip is None else float(rule.clip),
+            "site_quorum": self.site_quorum,
+        }
+
+    @property
     def words(self) -> str:
-        """All that decides a score besides features and rows.
+        """The same in words.
 
         Example:
             >>> PatchScorer(ImageScore("max"), site_quorum=2).words

@@ -11,7 +11,7 @@ from PIL import Image
 from scipy.ndimage import gaussian_filter
 
 from anomalib_federated.data.demo import make_demo_dataset
-from anomalib_federated.data.layout import mask_files, read_layout
+from anomalib_federated.data.layout import mask_files, name_of, read_layout
 from anomalib_federated.data.masks import read_defects
 from anomalib_federated.evaluation.fairness.division import Division, by_defect_type
 from anomalib_federated.evaluation.fairness.fairness_file import write_fairness
@@ -19,7 +19,7 @@ from anomalib_federated.evaluation.fairness.measure import cut_of, measure_fairn
 from anomalib_federated.evaluation.figures import Figures
 from anomalib_federated.evaluation.gallery.gallery import GALLERY, Gallery
 from anomalib_federated.evaluation.measuring.measure import measure_set
-from anomalib_federated.evaluation.measuring.scored_image import ScoredImage, name_of
+from anomalib_federated.evaluation.measuring.scored_image import ScoredImage
 from anomalib_federated.evaluation.measuring.scored_set import collect
 from anomalib_federated.evaluation.results import BankFacts, Result, SiteShare, result_folder, write_result
 from anomalib_federated.interfaces.refused import Refused

@@ -19,10 +19,10 @@ from scipy.ndimage import zoom
 
 from anomalib_federated.data import AutoVI
 from anomalib_federated.data.dataset import InspectionDataset
+from anomalib_federated.data.layout import name_of
 from anomalib_federated.evaluation.maps.files import MapError, read_map, write_png16
 from anomalib_federated.evaluation.maps.folder import read_maps, read_validation_scores
 from anomalib_federated.evaluation.maps.writer import MapWriter
-from anomalib_federated.evaluation.measuring.scored_image import name_of
 from tests.evaluation.scored import scored_test_set
 
 CATEGORY = "tank_screw"

@@ -13,18 +13,9 @@ from anomalib_federated.testing import check_plugin, checks
 from anomalib_federated_plugins.attack.flooding import Flooding
 from anomalib_federated_plugins.attack.own_rows import with_own_rows
 from anomalib_federated_plugins.attack.whitelisting import Whitelisting
+from tests.testing.faults import faults
 
-FAULTS = []
-
-
-def fault(check):
-    """Notes a faulty class and the check that must catch it."""
-
-    def note(plugin):
-        FAULTS.append(pytest.param(check, plugin, id=plugin.__name__))
-        return plugin
-
-    return note
+FAULTS, fault = faults()
 
 
 @fault("fits_the_interface")

@@ -12,18 +12,9 @@ from anomalib_federated.interfaces.explainer import Box, Explainer, Panel
 from anomalib_federated.testing import check_plugin, checks
 from anomalib_federated_plugins.explainer.nearest_normal import NearestNormal
 from anomalib_federated_plugins.explainer.shapley_exact import ExactShapley
+from tests.testing.faults import faults
 
-FAULTS = []
-
-
-def fault(check):
-    """Notes a faulty class and the check that must catch it."""
-
-    def note(plugin):
-        FAULTS.append(pytest.param(check, plugin, id=plugin.__name__))
-        return plugin
-
-    return note
+FAULTS, fault = faults()
 
 
 class Changed(ExactShapley):

@@ -10,18 +10,9 @@ from anomalib_federated.selection.rows import TensorRows
 from anomalib_federated.testing import check_plugin, checks
 from anomalib_federated_plugins.fairness.equal import Equal
 from anomalib_federated_plugins.fairness.none import NoFairness
+from tests.testing.faults import faults
 
-FAULTS = []
-
-
-def fault(check):
-    """Notes a faulty class and the check that must catch it."""
-
-    def note(plugin):
-        FAULTS.append(pytest.param(check, plugin, id=plugin.__name__))
-        return plugin
-
-    return note
+FAULTS, fault = faults()
 
 
 def with_choice(change):

@@ -12,18 +12,9 @@ from anomalib_federated.testing.privacy import CHECKS, ConstantNoise
 from anomalib_federated_plugins.privacy.none import NoPrivacy
 from anomalib_federated_plugins.privacy.row_noise import RowNoise
 from tests.privacy.example_sums import MeanPrivacy
+from tests.testing.faults import assert_caught_first_by, faults
 
-FAULTS = []
-
-
-def fault(check):
-    """Notes a faulty class and the check that must catch it."""
-
-    def note(plugin):
-        FAULTS.append(pytest.param(check, plugin, id=plugin.__name__))
-        return plugin
-
-    return note
+FAULTS, fault = faults()
 
 
 class PerPicture(RowNoise):
@@ -203,12 +194,7 @@ class TrustsAnyCoreset(PerPicture):
 
 @pytest.mark.parametrize(("check", "plugin"), FAULTS)
 def test_a_fault_is_caught_by_its_check(check, plugin):
-    for each in CHECKS:
-        if each.__name__ == check:
-            with pytest.raises(AssertionError, match=r"\w+"):
-                each(plugin)
-            return
-        each(plugin)
+    assert_caught_first_by(check, plugin, CHECKS)
 
 
 def test_every_check_catches_some_fault():

@@ -5,18 +5,9 @@ import torch
 
 from anomalib_federated.interfaces.screening import Refusal, Screening
 from anomalib_federated.testing.screening import CHECKS, honest_banks
+from tests.testing.faults import assert_caught_first_by, faults
 
-FAULTS = []
-
-
-def fault(check):
-    """Notes a faulty class and the check that must catch it."""
-
-    def note(plugin):
-        FAULTS.append(pytest.param(check, plugin, id=plugin.__name__))
-        return plugin
-
-    return note
+FAULTS, fault = faults()
 
 
 def all_of(bank):
@@ -166,12 +157,7 @@ class SharesAFixedNumberOfRows(Screening):
 
 @pytest.mark.parametrize(("check", "plugin"), FAULTS)
 def test_a_fault_is_caught_by_its_check(check, plugin):
-    for each in CHECKS:
-        if each.__name__ == check:
-            with pytest.raises(AssertionError, match=r"\w+"):
-                each(plugin)
-            return
-        each(plugin)
+    assert_caught_first_by(check, plugin, CHECKS)
 
 
 def test_the_class_that_the_faults_are_put_into_has_none():

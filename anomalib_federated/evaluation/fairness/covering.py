@@ -14,7 +14,7 @@ import torch
 
 from anomalib_federated.data.batches import batches
 from anomalib_federated.data.dataset import InspectionDataset
-from anomalib_federated.evaluation.measuring.scored_image import name_of
+from anomalib_federated.data.layout import name_of
 from anomalib_federated.models import FederatedPatchcore
 from anomalib_federated.progress import progress_bar
 

@@ -10,9 +10,9 @@ from torch import Tensor
 from anomalib_federated.data.batches import batches
 from anomalib_federated.data.dataset import InspectionDataset
 from anomalib_federated.data.grouping import Grouping, GroupingError, Picture
+from anomalib_federated.data.layout import name_of
 from anomalib_federated.evaluation.fairness.covering import Distances, patch_distances
 from anomalib_federated.evaluation.fairness.division import Division, by_defect_type, by_grouping, by_site
-from anomalib_federated.evaluation.measuring.scored_image import name_of
 from anomalib_federated.evaluation.measuring.source import Source
 from anomalib_federated.interfaces.partitioner import Partitioner
 from anomalib_federated.models import FederatedPatchcore

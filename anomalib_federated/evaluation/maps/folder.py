@@ -19,9 +19,9 @@ from pathlib import Path
 import torch
 
 from anomalib_federated.data.dataset import InspectionDataset
-from anomalib_federated.data.layout import TEST
+from anomalib_federated.data.layout import TEST, name_of
 from anomalib_federated.evaluation.maps.files import SUFFIXES, MapError, read_map
-from anomalib_federated.evaluation.measuring.scored_image import ScoredImage, at_native_size, name_of
+from anomalib_federated.evaluation.measuring.scored_image import ScoredImage, at_native_size
 from anomalib_federated.progress import progress_bar
 
 logger = logging.getLogger(__name__)

@@ -18,7 +18,7 @@ from torch.nn.functional import interpolate
 from anomalib_federated.data.batch import InspectionBatch
 from anomalib_federated.data.batches import batches
 from anomalib_federated.data.dataset import InspectionDataset
-from anomalib_federated.data.layout import GOOD
+from anomalib_federated.data.layout import GOOD, name_of
 from anomalib_federated.metrics import Defect
 from anomalib_federated.models import FederatedPatchcore
 from anomalib_federated.progress import progress_bar
@@ -141,13 +141,3 @@ def at_native_size(anomaly_map: torch.Tensor, size: tuple[int, int]) -> npt.NDAr
         grid = interpolate(grid[None, None], size=tuple(size), mode="bilinear", align_corners=False)[0, 0]
     native: npt.NDArray[np.float32] = grid.numpy()
     return native
-
-
-def name_of(image_path: str | Path) -> str:
-    """Path of an image below its category's folder: split, sub-folder and file.
-
-    Example:
-        >>> name_of("/data/screw/test/scratch/0001.png")
-        'test/scratch/0001.png'
-    """
-    return "/".join(Path(image_path).parts[-3:])

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from anomalib_federated.bank import MemoryBank
 from anomalib_federated.data.dataset import InspectionDataset
-from anomalib_federated.data.layout import GOOD
-from anomalib_federated.evaluation.measuring.scored_image import ScoredImage, at_native_size, name_of
+from anomalib_federated.data.layout import GOOD, name_of
+from anomalib_federated.evaluation.measuring.scored_image import ScoredImage, at_native_size
 from anomalib_federated.federation import Site
 from anomalib_federated.metrics import Defect
 from anomalib_federated.models import FederatedPatchcore

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anomalib_federated.data.dataset import InspectionDataset
-from anomalib_federated.data.layout import GOOD
+from anomalib_federated.data.layout import GOOD, name_of
 from anomalib_federated.explanations.case import ModelCase
 from anomalib_federated.explanations.faithfulness.defect_mask import mask_seen
 from anomalib_federated.explanations.faithfulness.measure import Trial
@@ -70,8 +70,7 @@ def trials(
     random_bank, random_backbone = with_randomised_bank(model, seed=seed), with_randomised_backbone(model, seed=seed)
     for number, position in enumerate(positions):
         row = dataset.samples.iloc[position]
-        name = "/".join(Path(row["image_path"]).parts[-3:])  # below its category's folder
-        case_of = partial(_case, name, row["category"], read_image(Path(row["image_path"])))
+        case_of = partial(_case, name_of(row["image_path"]), row["category"], read_image(Path(row["image_path"])))
         case = case_of(model)
         reference = references.nearest(case.image)
         masks = [defect.mask.astype(bool) for defect in dataset[position].defects or ()]
