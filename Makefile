@@ -17,7 +17,8 @@ test: $(VENV)/.installed-dev
 types:
 	$(BIN)/mypy
 
-# Exports have processes of their own: OpenVINO's leftovers brought down a worker minutes later, in other tests.
+# Exports have processes of their own, after all others: workers that had run them died of segmentation faults
+# minutes later, in other tests, for a reason that is not understood.
 suite:
 	$(PYTEST) -m "not slow" --ignore tests/deploy
 	$(PYTEST) -m "not slow" tests/deploy
