@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from jsonargparse import ActionConfigFile, ArgumentParser, Namespace
+from jsonargparse import ArgumentParser, Namespace
 from lightning import seed_everything
 from rich.console import Console
 
@@ -17,7 +17,7 @@ from anomalib_federated.cli.command_help import CommandHelp
 from anomalib_federated.cli.detector_options import add_data, add_model
 from anomalib_federated.cli.logs import configure_logs
 from anomalib_federated.cli.memory_option import expand_memory
-from anomalib_federated.cli.plugin_option import PLUGIN, keep_names, plugin_option
+from anomalib_federated.cli.plugin_option import PLUGIN, config_file, keep_names, plugin_option
 from anomalib_federated.data import AutoVI
 from anomalib_federated.evaluation.plots.attack_curves import attack_curves
 from anomalib_federated.evaluation.plots.saving import save
@@ -175,7 +175,7 @@ def build_parser(command: str) -> ArgumentParser:
         description="Try attacks of bad sites against defences, on one machine. An interrupted study goes on if it is "
         f"started again; finished cells are not computed again. {WARNING}",
     )
-    parser.add_argument("-c", "--config", action=ActionConfigFile, metavar="FILE", help="configuration in YAML")
+    parser.add_argument("-c", "--config", action=config_file(PLUGINS), metavar="FILE", help="configuration in YAML")
     add_data(parser)
     add_model(parser)
     parser.add_argument("--partitioner", type=PLUGIN, default="iid", help="which site has which training pictures")

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from jsonargparse import ActionConfigFile, ArgumentParser, Namespace
+from jsonargparse import ArgumentParser, Namespace
 from lightning import seed_everything
 from rich.console import Console
 
@@ -16,7 +16,7 @@ from anomalib_federated.cli.bank_table import print_bank
 from anomalib_federated.cli.command_help import CommandHelp
 from anomalib_federated.cli.detector_options import add_data
 from anomalib_federated.cli.logs import configure_logs
-from anomalib_federated.cli.plugin_option import PLUGIN, keep_names, plugin_option
+from anomalib_federated.cli.plugin_option import PLUGIN, config_file, keep_names, plugin_option
 from anomalib_federated.data import AutoVI
 from anomalib_federated.data.grouping import Grouping, GroupingError
 from anomalib_federated.federation import Site
@@ -123,7 +123,9 @@ def build_parser(command: str) -> ArgumentParser:
         "bank's rows stand for them. Give new images alone, since an image given twice counts twice.",
     )
     parser.add_argument("bank", type=str, metavar="BANK", help="bank of one site")
-    parser.add_argument("-c", "--config", action=ActionConfigFile, metavar="FILE", help="configuration in YAML")
+    parser.add_argument(
+        "-c", "--config", action=config_file({"--coreset"}), metavar="FILE", help="configuration in YAML"
+    )
     add_data(parser)
     parser.add_argument("--coreset", type=PLUGIN, default=CORESET, help="which rows and patches are kept")
     parser.add_argument(

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from jsonargparse import ActionConfigFile, ArgumentParser, Namespace
+from jsonargparse import ArgumentParser, Namespace
 from lightning import seed_everything
 from rich.console import Console
 
@@ -19,7 +19,7 @@ from anomalib_federated.cli.detector_source import add_detector_source, check_sc
 from anomalib_federated.cli.fairness_table import print_fairness
 from anomalib_federated.cli.figures_table import print_figures
 from anomalib_federated.cli.logs import configure_logs
-from anomalib_federated.cli.plugin_option import PLUGIN, keep_names, plugin_option
+from anomalib_federated.cli.plugin_option import PLUGIN, config_file, keep_names, plugin_option
 from anomalib_federated.data import AutoVI
 from anomalib_federated.data.corruption import Corruption
 from anomalib_federated.data.grouping import Grouping
@@ -129,7 +129,9 @@ def build_parser(command: str) -> ArgumentParser:
         description="Measure a detector on test images, or the anomaly maps that any method made of them: AUC-sPRO, "
         "image and pixel AUROC and AP, TPR at a TNR set by normal validation images, all with bootstrap intervals.",
     )
-    parser.add_argument("-c", "--config", action=ActionConfigFile, metavar="FILE", help="configuration in YAML")
+    parser.add_argument(
+        "-c", "--config", action=config_file({"--partitioner"}), metavar="FILE", help="configuration in YAML"
+    )
     add_data(parser)
     add_detector_source(parser)
     parser.add_argument(

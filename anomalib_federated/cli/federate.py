@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from jsonargparse import ActionConfigFile, ActionYesNo, ArgumentParser
+from jsonargparse import ActionYesNo, ArgumentParser
 from lightning import seed_everything
 from rich.console import Console
 
@@ -15,7 +15,7 @@ from anomalib_federated.cli.command_help import CommandHelp
 from anomalib_federated.cli.detector_options import add_data, add_model
 from anomalib_federated.cli.logs import configure_logs
 from anomalib_federated.cli.memory_option import expand_memory
-from anomalib_federated.cli.plugin_option import PLUGIN, keep_names, plugin_option
+from anomalib_federated.cli.plugin_option import PLUGIN, config_file, keep_names, plugin_option
 from anomalib_federated.cli.refused_table import print_refused
 from anomalib_federated.cli.results_table import print_results
 from anomalib_federated.cli.worst_groups_table import WORST_OF, print_worst_groups
@@ -78,7 +78,7 @@ def build_parser(command: str) -> ArgumentParser:
         "pictures is run beside it, so that the gap shows. '--memory 4GB' is short for '--model.memory 4GB'. An "
         "interrupted run goes on if it is started again with the same arguments.",
     )
-    parser.add_argument("-c", "--config", action=ActionConfigFile, metavar="FILE", help="configuration in YAML")
+    parser.add_argument("-c", "--config", action=config_file(PLUGINS), metavar="FILE", help="configuration in YAML")
     add_data(parser)
     add_model(parser)
     parser.add_argument(

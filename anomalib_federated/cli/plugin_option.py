@@ -1,14 +1,18 @@
 """Plugins as options of a command: a name, or ``class_path`` and ``init_args``; arguments may follow one by one.
 
-jsonargparse alone would take ``--strategy concatenate --strategy.budget 9`` for a budget without a name, and put
-``--strategy.init_args.budget 9`` beside ``init_args``; and it fails where a mapping of ``class_path`` and ``init_args``
-follows one that came from a configuration. :func:`keep_names` mends this before it parses, :func:`plugin_option` after.
+jsonargparse alone would take ``--strategy concatenate --strategy.budget 9`` for a budget without a name, wherever the
+name is said, and put ``--strategy.init_args.budget 9`` beside ``init_args``; and it fails where a mapping of
+``class_path`` and ``init_args`` follows one that came from a configuration. :func:`keep_names` mends this before it
+parses, :func:`config_file` where it reads a configuration, :func:`plugin_option` after.
 """
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
+from argparse import Action
+from collections.abc import Collection, Container, Sequence
 from typing import Any
+
+from jsonargparse import ActionConfigFile, ArgumentParser, Namespace
 
 from anomalib_federated import registry
 
@@ -50,6 +54,29 @@ def keep_names(arguments: Sequence[str], options: Container[str]) -> list[str]:
                 kept = [each for each in kept if not each.startswith(f"{plugin}.")]
         kept.append(f"{option}={given}")
     return kept
+
+
+def config_file(options: Collection[str]) -> type[Action]:
+    """The action of ``--config`` beside options that take a plugin.
+
+    Args:
+        options: Their names, such as ``--strategy``.
+
+    Returns:
+        Reads a configuration so that arguments on the command line join a plugin that it names by its name alone.
+    """
+    names = [option.removeprefix("--") for option in options]
+
+    class KeepsNames(ActionConfigFile):
+        def __call__(
+            self, parser: ArgumentParser, cfg: Namespace, values: object, option_string: str | None = None
+        ) -> None:
+            super().__call__(parser, cfg, values, option_string)
+            for name in names:
+                if isinstance(cfg.get(name), str):
+                    cfg[name] = {"class_path": cfg[name]}
+
+    return KeepsNames
 
 
 def plugin_option(value: str | dict[str, Any], *, default: str) -> str | dict[str, Any]:

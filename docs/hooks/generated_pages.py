@@ -9,12 +9,12 @@ import contextlib
 import io
 import os
 import warnings
+from importlib import import_module
 
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 
 from anomalib_federated import registry
-from anomalib_federated.cli import bank, data, privacy
 from anomalib_federated.cli.main import COMMANDS, main
 
 TITLES = {
@@ -29,7 +29,6 @@ TITLES = {
 }
 OPTIONS = ("heading_level: 3", "members: false", "show_bases: false", "show_root_toc_entry: false")
 """How mkdocstrings shows the class of a plugin, below the heading with its name."""
-ACTIONS = {"bank": bank.ACTIONS, "data": data.ACTIONS, "privacy": privacy.ACTIONS}
 ANOMALIBS = {name for name, (module, _) in COMMANDS.items() if module == "anomalib"}
 """Commands whose help text is anomalib's own."""
 
@@ -65,15 +64,15 @@ def commands_page() -> str:
         "What `--help` prints. `--data.help` and `--model.help` of a command list the settings of "
         "[`AutoVI`](data.md) and [`FederatedPatchcore`](models.md).",
     ]
-    for command, (_, does) in COMMANDS.items():
+    for command, (module, does) in COMMANDS.items():
         parts += [f"## `{command}`", f"{does[0].upper()}{does[1:]}."]
         if command in ANOMALIBS:
             parts.append(
                 f"An anomalib command: `anomalib-federated {command} --help` lists its options, which are those of "
                 "anomalib's own, and `--memory`."
             )
-        elif command in ACTIONS:
-            for action in ACTIONS[command]:
+        elif actions := getattr(import_module(f"anomalib_federated.cli.{module}"), "ACTIONS", None):
+            for action in actions:
                 parts += [f"### `{command} {action}`", _fenced(help_text(command, action))]
         else:
             parts.append(_fenced(help_text(command)))

@@ -3,16 +3,16 @@
 from pathlib import Path
 
 import pytest
-from jsonargparse import ActionConfigFile, ArgumentParser
+from jsonargparse import ArgumentParser
 
-from anomalib_federated.cli.plugin_option import PLUGIN, keep_names, plugin_option
+from anomalib_federated.cli.plugin_option import PLUGIN, config_file, keep_names, plugin_option
 
 MAPPING = "{class_path: exact_k_center, init_args: {budget: 60}}"
 
 
 def understood(*arguments: str) -> object:
     parser = ArgumentParser()
-    parser.add_argument("--config", action=ActionConfigFile)
+    parser.add_argument("--config", action=config_file({"--strategy"}))
     parser.add_argument("--strategy", type=PLUGIN, default="federated_coreset")
     options = parser.parse_args(keep_names(arguments, {"--strategy"}))
     return plugin_option(options.strategy, default="federated_coreset")
@@ -39,6 +39,22 @@ def test_the_command_line_changes_the_plugin_of_a_configuration(
 ) -> None:
     config = tmp_path / "config.yaml"
     config.write_text("strategy: {class_path: weighted, init_args: {budget: 100}}")
+    assert understood("--config", str(config), *arguments) == {"class_path": name, "init_args": init_args}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "name", "init_args"),
+    [
+        ([], "concatenate", {}),
+        (["--strategy.budget", "7"], "concatenate", {"budget": 7}),
+        (["--strategy", "median", "--strategy.budget", "7"], "median", {"budget": 7}),
+    ],
+)
+def test_arguments_join_the_plugin_that_a_configuration_names_by_its_name_alone(
+    tmp_path: Path, arguments: list[str], name: str, init_args: dict[str, object]
+) -> None:
+    config = tmp_path / "config.yaml"
+    config.write_text("strategy: concatenate")
     assert understood("--config", str(config), *arguments) == {"class_path": name, "init_args": init_args}
 
 

@@ -13,7 +13,7 @@ from anomalib_federated_plugins.explainer.worst_patches import contributions_of,
 class ExactShapley(Explainer):
     """Shares out the largest patch distance among patches, in closed form.
 
-    Players are the patches farthest from the bank; one that is absent is replaced by a bank row, at distance 0. What a
+    Players are the patches farthest from the bank; one that is absent counts as wholly normal, at distance 0. What a
     coalition is worth is the largest distance that is left. This is the airport game, in which the longest runway is
     paid for by all that land on it: Littlechild and Owen 1973, *A Simple Expression for the Shapley Value in a Special
     Case*, https://doi.org/10.1287/mnsc.20.3.370. With distances in order, ``c_1 <= ... <= c_n``, and ``c_0`` the
