@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import faulthandler
 from pathlib import Path
 
 import pytest
+from _pytest.faulthandler import fault_handler_stderr_fd_key
 from hypothesis import settings
 
 from anomalib_federated.data.demo import make_demo_dataset
@@ -14,6 +16,12 @@ from anomalib_federated.data.demo import make_demo_dataset
 settings.register_profile("repeatable", derandomize=True, deadline=None)
 settings.register_profile("search", deadline=None)
 settings.load_profile("repeatable")
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Tell where a segmentation fault is: a trainer of Lightning that ends takes pytest's handler of it away."""
+    faulthandler.disable()
+    faulthandler.enable(file=item.config.stash[fault_handler_stderr_fd_key])
 
 
 @pytest.fixture(scope="session")

@@ -89,18 +89,17 @@ class ModelCase(Case):
         self.features = patch_rows(embedding).cpu()
 
     @torch.no_grad()
-    def scores(self, images: Tensor) -> Tensor:
-        """Scores of changed pictures; a part's frame stays where it is in this picture."""
-        size = self._model.model.map_size(images)
-        found = []
+    def remaining_scores(self, images: Tensor) -> Tensor:
+        """What is left of the score when pixels are changed; a part's frame stays where it is in this picture."""
+        left = []
         for some in torch.split(images, AT_A_TIME):
             placement = self._placement and Placement(
                 *(each.expand(len(some), *each.shape[1:]) for each in self._placement)
             )
             embedding = self._model.model(some.to(self._model.device), placement)
-            scores, _ = self._model.scorer(embedding, self._rows, size, placement and placement.affine)
-            found.append(scores.cpu())
-        return torch.cat(found)
+            distances, _, _ = self._model.scorer.nearest(embedding, self._rows)
+            left.append(distances.reshape(len(some), *self._grid).cpu().minimum(self.distances))
+        return self.scores_of_distances(torch.cat(left))
 
     @torch.no_grad()
     def scores_of_distances(self, grids: Tensor) -> Tensor:

@@ -85,11 +85,19 @@ class Case(ABC):
     layers: tuple[str, ...]
 
     @abstractmethod
-    def scores(self, images: Tensor) -> Tensor:
-        """Scores, shape ``(batch,)``, of changed pictures ``(batch, 3, h, w)``, resized and normalised like ``image``.
+    def remaining_scores(self, images: Tensor) -> Tensor:
+        """What is left of the score when pixels are changed.
 
-        Where features are made in the part's frame, the frame stays where it is in this picture: a change is to tell
-        about its pixels, not about where the part would be looked for without them.
+        A patch counts with its distance in the changed picture, and with no more than it has in this one: what a change
+        adds, such as the edge where it begins, is no anomaly of this picture. So no change raises the score. Where
+        features are made in the part's frame, the frame stays where it is in this picture: a change is to tell about
+        its pixels, not about where the part would be looked for without them.
+
+        Args:
+            images: Changed pictures, shape ``(batch, 3, h, w)``, resized and normalised like ``image``.
+
+        Returns:
+            Shape ``(batch,)``.
         """
 
     @abstractmethod

@@ -38,7 +38,7 @@ def made_faithfulness(
         category=category,
         seed=0,
         pictures=tuple(
-            TriedPicture(name=f"test/dent/{number}.png", score=3.0, reference_score=reference)
+            TriedPicture(name=f"test/dent/{number}.png", score=3.0, reference_score=reference, remaining=reference)
             for number, reference in enumerate(references)
         ),
         methods=tuple(method_faithfulness(name, found, resamples=resamples) for name, found in methods.items()),

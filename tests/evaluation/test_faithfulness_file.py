@@ -100,7 +100,7 @@ def test_texts_say_what_is_missing_and_why() -> None:
     notes = " ".join(notes_of(result))
     assert "2 defective test pictures, drawn by seed 0." in notes
     assert "Pictures above the threshold: 2; references that are not: 0." in notes
-    assert "defined for the 1 that score above their reference" in notes
+    assert "defined for the 1 that lose some of their score" in notes
     assert "a could not explain 1: Too many patches." in notes
     assert "above the threshold" not in " ".join(notes_of(replace(result, threshold=None)))
 

@@ -9,6 +9,7 @@ from torch.nn.functional import interpolate
 
 from anomalib_federated.bank import BankError
 from anomalib_federated.explanations.case import ModelCase
+from anomalib_federated.explanations.network_input import network_input
 from anomalib_federated.explanations.normal_pictures import NormalPictures
 from anomalib_federated.explanations.patch_boxes import patch_box
 from anomalib_federated.models.patch_features import patch_rows
@@ -25,13 +26,39 @@ def test_all_ways_to_the_score_give_the_models_own(number):
     with torch.no_grad():
         expected = model.predict_batch(model.pre_processor.transform(pixels), [CATEGORY])
     assert case.score == pytest.approx(float(expected.pred_score), rel=1e-5)
-    assert case.scores(case.image.expand(3, -1, -1, -1)).tolist() == pytest.approx([case.score] * 3, rel=1e-5)
+    assert case.remaining_scores(case.image.expand(3, -1, -1, -1)).tolist() == pytest.approx([case.score] * 3, rel=1e-5)
     grids = case.distances.expand(3, -1, -1)
     assert case.scores_of_distances(grids).tolist() == pytest.approx([case.score] * 3, rel=1e-5)
     own = case.distances_in_place(case.features, torch.arange(case.distances.numel()))
     assert torch.allclose(own, case.distances.flatten(), atol=1e-4)
     small = interpolate(case.anomaly_map[None, None], size=expected.anomaly_map.shape[2:], mode="area")
     assert torch.allclose(small, expected.anomaly_map, atol=0.02)
+
+
+def changed_pictures(case):
+    noise = torch.randn(case.image.shape, generator=torch.Generator().manual_seed(0))
+    without_defect = network_input(case._model, example_picture())[0]
+    return torch.stack([case.image + 0.05 * noise, case.image + 2 * noise, noise, without_defect])
+
+
+def test_a_patch_counts_with_the_less_of_its_two_distances():
+    case = example_cases()[0]
+    images = changed_pictures(case)
+    with torch.no_grad():
+        rows = patch_rows(case._model.model(images))
+    changed = torch.cdist(rows.double(), case.bank.features.double()).amin(1).reshape(4, *case.distances.shape)
+    expected = case.scores_of_distances(changed.float().minimum(case.distances))
+    assert case.remaining_scores(images).tolist() == pytest.approx(expected.tolist(), rel=1e-5)
+    assert (changed > case.distances + 0.01).any(), "or the larger would do as well"
+    assert (changed < case.distances - 0.01).any()
+
+
+@CASES
+def test_no_change_raises_the_score(number):
+    case = example_cases()[number]
+    if "reweighted" in case.score_rule:
+        pytest.skip("weighs by the patch that is farthest away")
+    assert (case.remaining_scores(changed_pictures(case)) <= case.score + 1e-5).all()
 
 
 @CASES
@@ -140,7 +167,7 @@ def test_a_parts_frame_stays_while_pixels_change():
     case = example_cases()[4]
     before = case._placement.affine.clone()
     blank = torch.zeros_like(case.image)[None]
-    assert torch.isfinite(case.scores(blank)).all()  # a frame found anew would be the whole picture
+    assert torch.isfinite(case.remaining_scores(blank)).all()  # a frame found anew would be the whole picture
     assert torch.equal(case._placement.affine, before)
 
 

@@ -82,13 +82,14 @@ class TriedPicture:
     Attributes:
         name: Path below the category's folder.
         score: Raw.
-        reference_score: Of the picture that replaces it in deletion and insertion; where it is no lower than ``score``
-            neither is defined.
+        reference_score: Of the picture that replaces it in deletion and insertion, by itself.
+        remaining: What is left of the score with all pixels replaced; where it is all, neither is defined.
     """
 
     name: str
     score: float
     reference_score: float
+    remaining: float
 
 
 @with_config(ConfigDict(extra="forbid", allow_inf_nan=False))
@@ -123,6 +124,6 @@ class FaithfulnessResult:
     settings: dict[str, object]
 
     @property
-    def lower_references(self) -> int:
-        """Pictures that score above their reference, so that deletion and insertion are defined."""
-        return sum(picture.score > picture.reference_score for picture in self.pictures)
+    def lowered(self) -> int:
+        """Pictures that lose some score with all pixels replaced, so that deletion and insertion are defined."""
+        return sum(picture.score > picture.remaining for picture in self.pictures)

@@ -68,7 +68,12 @@ def measure_faithfulness(
         for trial in trials(model, data.test_data, positions, references=references, checked=checked, seed=seed):
             threshold = trial.case.threshold
             tried.append(
-                TriedPicture(name=trial.case.name, score=trial.case.score, reference_score=trial.reference_score)
+                TriedPicture(
+                    name=trial.case.name,
+                    score=trial.case.score,
+                    reference_score=trial.reference_score,
+                    remaining=trial.remaining,
+                )
             )
             for name, found in measure_picture(trial, explainers, seed=seed, steps=steps).items():
                 measured[name].append(found)

@@ -21,7 +21,8 @@ COLUMNS = (
 
 HOW_TO_READ = (
     "Deletion and insertion: area under the score as the most relevant pixels are replaced first by those of a "
-    "reference (or put into it), where the picture scores 1 and the reference 0. Pointing: the most relevant pixel "
+    "reference (or put into it), where the picture scores 1 and what is left with all replaced 0; no patch counts as "
+    "farther from the bank than in the picture itself. Pointing: the most relevant pixel "
     "lies on the defect. IoU: of the mask and as many of the most relevant pixels as it has. Random bank and backbone: "
     "mean absolute rank correlation with the explanation by a detector that has forgotten what it learnt; an "
     "explanation that stays the same tells nothing of the detector."
@@ -62,9 +63,10 @@ def notes_of(result: FaithfulnessResult) -> list[str]:
         above = sum(picture.score > result.threshold for picture in result.pictures)
         below = sum(picture.reference_score <= result.threshold for picture in result.pictures)
         said.append(f"Pictures above the threshold: {above}; references that are not: {below}.")
-    if result.lower_references < pictures:
+    if result.lowered < pictures:
         said.append(
-            f"Deletion and insertion are defined for the {result.lower_references} that score above their reference."
+            f"Deletion and insertion are defined for the {result.lowered} that lose some of their score with all "
+            "pixels replaced."
         )
     for method in result.methods:
         said += [

@@ -3,9 +3,11 @@
 Petsiuk et al. 2018, *RISE*, https://arxiv.org/abs/1806.07421, section 4.1. The most relevant pixels are replaced first
 by those of a reference (deletion), or put into the reference first (insertion), and each picture on the way is scored.
 
-Two things are done otherwise, both so that maps of patches can be judged. Pixels that tie are replaced together: a map
-that is constant has no order, and gets the straight line. And the steps are shorter where the first pixels go, since a
-defect is often less than a hundredth of a picture; the area is still over the share of pixels.
+Three things are done otherwise. No patch counts as farther from the bank than in the picture itself, see
+:meth:`~anomalib_federated.interfaces.explainer.Case.remaining_scores`: the border between two pictures is an anomaly of
+neither, and would score more than most defects. Pixels that tie are replaced together: a map that is constant has no
+order, and gets the straight line. And the steps are shorter where the first pixels go, since a defect is often less
+than a hundredth of a picture; the area is still over the share of pixels.
 """
 
 from __future__ import annotations
@@ -29,12 +31,12 @@ _BATCH = 4
 
 @dataclass(frozen=True, kw_only=True)
 class Curves:
-    """Scores of pictures between a picture and its reference.
+    """What is left of a picture's score, between the picture and its reference.
 
     Attributes:
         shares: Of the pixels, most relevant first, from 0 to 1.
-        deletion: Score with these pixels of the reference, the others of the picture.
-        insertion: Score with these pixels of the picture, the others of the reference.
+        deletion: Of the score, with these pixels of the reference, the others of the picture.
+        insertion: Of the score, with these pixels of the picture, the others of the reference.
     """
 
     shares: tuple[float, ...]
@@ -47,8 +49,8 @@ class Curves:
         return self.deletion[0]
 
     @property
-    def reference_score(self) -> float:
-        """Of the reference."""
+    def remaining(self) -> float:
+        """With all pixels of the reference."""
         return self.insertion[0]
 
     @property
@@ -62,18 +64,18 @@ class Curves:
         return self._area(self.insertion)
 
     def _area(self, scores: Sequence[float]) -> float | None:
-        """Area of a curve where the reference scores 0 and the picture 1; a mixture may score more, or less.
+        """Area of a curve where the picture scores 1 and what remains 0; a mixture may score less.
 
-        ``None`` if the reference scores no less than the picture, so that no order of pixels could be a good one.
+        ``None`` if all remains, so that no order of pixels could be a good one.
         """
-        if self.score <= self.reference_score:
+        if self.score <= self.remaining:
             return None
-        scaled = (np.array(scores) - self.reference_score) / (self.score - self.reference_score)
+        scaled = (np.array(scores) - self.remaining) / (self.score - self.remaining)
         return float(np.trapezoid(scaled, self.shares))
 
 
 def deletion_insertion(case: Case, relevance: Tensor, *, reference: Tensor, steps: int = STEPS) -> Curves:
-    """Score what lies between a picture and its reference.
+    """Tell what is left of the score between a picture and its reference.
 
     Args:
         case: The picture.
@@ -122,4 +124,4 @@ def _borders(relevance: Tensor, steps: int) -> list[float]:
 
 def _scores(case: Case, pictures: Sequence[Tensor]) -> list[float]:
     batches = (pictures[begin : begin + _BATCH] for begin in range(0, len(pictures), _BATCH))
-    return [score for batch in batches for score in case.scores(torch.stack(list(batch))).tolist()]
+    return [score for batch in batches for score in case.remaining_scores(torch.stack(list(batch))).tolist()]

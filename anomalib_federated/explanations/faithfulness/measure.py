@@ -23,7 +23,8 @@ class Trial:
     Attributes:
         case: The picture and its detector.
         reference: Shape ``(3, h, w)``, normalised like the case's image: what deleted pixels are replaced by.
-        reference_score: Of the reference.
+        reference_score: Of the reference by itself.
+        remaining: What is left of the picture's score with all pixels replaced.
         mask: Shape ``(h, w)``, bool: where the picture is defective; ``None`` if that was not annotated.
         random_bank: The same picture with a detector whose bank is random; ``None`` leaves the check out.
         random_backbone: The same picture with a detector whose network is; likewise.
@@ -32,6 +33,7 @@ class Trial:
     case: Case
     reference: Tensor
     reference_score: float
+    remaining: float
     mask: Tensor | None
     random_bank: Case | None
     random_backbone: Case | None
@@ -44,7 +46,7 @@ class Faithfulness:
     Attributes:
         deletion: Area under the deletion curve, see
             :mod:`anomalib_federated.explanations.faithfulness.deletion_insertion`: the lower, the better; ``None`` if
-            the reference scores no less than the picture.
+            all of the score is left with all pixels replaced.
         insertion: Area under the insertion curve: the higher, the better; likewise.
         pointing: Share of the most relevant pixels that lie on the defect; ``None`` without a mask.
         overlap: Intersection over union with the defect; ``None`` without a mask.

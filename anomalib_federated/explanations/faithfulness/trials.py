@@ -77,7 +77,8 @@ def trials(
         yield Trial(
             case=case,
             reference=reference,
-            reference_score=float(case.scores(reference[None])),
+            reference_score=float(model.predict_batch(reference[None].to(model.device), [case.category]).pred_score),
+            remaining=float(case.remaining_scores(reference[None])),
             mask=mask_seen(masks, (case.image.shape[1], case.image.shape[2])) if masks else None,
             random_bank=case_of(random_bank) if number < checked else None,
             random_backbone=case_of(random_backbone) if number < checked else None,

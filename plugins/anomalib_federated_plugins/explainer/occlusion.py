@@ -57,7 +57,7 @@ class Occlusion(Explainer):
         """The fall of the score at each place; nothing is drawn by chance."""
         del seed
         boxes = self._boxes(case.image.shape[1], case.image.shape[2])
-        scores = torch.cat([case.scores(covered) for covered in _covered(case.image, boxes)])
+        scores = torch.cat([case.remaining_scores(covered) for covered in _covered(case.image, boxes)])
         falls = case.score - scores.double()
         order = falls.sort(descending=True, stable=True).indices[:5].tolist()
         return Explanation(

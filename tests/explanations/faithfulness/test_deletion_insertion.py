@@ -91,7 +91,7 @@ def test_only_the_order_counts() -> None:
 def test_a_reference_that_scores_no_less_than_the_picture_defines_no_area() -> None:
     weights = -torch.ones(4, 4)
     found = curves(weights, weights)
-    assert found.score < found.reference_score
+    assert found.score < found.remaining
     assert (found.deletion_area, found.insertion_area) == (None, None)
     assert curves(torch.zeros(4, 4), weights).deletion_area is None
 

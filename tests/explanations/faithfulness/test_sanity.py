@@ -32,6 +32,7 @@ def trial(*, mask: torch.Tensor | None = None) -> Trial:
         case=case,
         reference=case.black,
         reference_score=0.0,
+        remaining=0.0,
         mask=mask,
         random_bank=random_bank,
         random_backbone=random_backbone,

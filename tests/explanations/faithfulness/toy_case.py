@@ -17,14 +17,14 @@ class SumCase(Case):
         self.name, self.category, self.threshold = name, "screw", None
         self.weights = weights
         self.image = torch.ones(3, *weights.shape)
-        self.score = float(self.scores(self.image[None]))
+        self.score = float(self.remaining_scores(self.image[None]))
         self.distances = weights
 
     @property
     def black(self) -> Tensor:
         return torch.zeros_like(self.image)
 
-    def scores(self, images: Tensor) -> Tensor:
+    def remaining_scores(self, images: Tensor) -> Tensor:
         return (images.mean(1) * self.weights).double().flatten(1).sum(1)
 
     def scores_of_distances(self, grids: Tensor) -> Tensor:

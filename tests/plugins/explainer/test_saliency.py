@@ -61,7 +61,7 @@ def test_occlusion_is_what_rescoring_each_covered_picture_gives():
             covered = torch.from_numpy(np.stack(channels)) / GREY_LEVELS
             outside = torch.from_numpy(mask == 0)
             assert torch.allclose(covered[:, outside], case.image[:, outside], atol=1e-6)
-            falls[top, left] = case.score - float(case.scores(covered[None]))
+            falls[top, left] = case.score - float(case.remaining_scores(covered[None]))
     for y, x in ((0, 0), (9, 9), (20, 31), (31, 31), (15, 16)):
         over = [fall for (top, left), fall in falls.items() if top <= y < top + 12 and left <= x < left + 12]
         assert float(found.relevance[y, x]) == pytest.approx(np.mean(over), abs=1e-5)
