@@ -1,6 +1,7 @@
 PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest
 TESTS := $(sort $(dir $(wildcard tests/*/test_*.py))) $(wildcard tests/test_*.py) anomalib_federated plugins
 
 .PHONY: demo test test-slow types docs clean
@@ -21,10 +22,11 @@ test-slow: $(VENV)/.installed-dev
 types:
 	$(BIN)/mypy
 
-# A process per folder of tests: a long-lived one that had gone through exports died of segmentation faults minutes
-# later, in tests of other things. Where no test is chosen, pytest exits with 5.
+# A process per folder of tests: long-lived ones died of segmentation faults (139) at changing places, in one run out of
+# two, for a reason that was not found. Such a folder is run once more; where the fault was is told above the repetition.
+# Where no test is chosen, pytest exits with 5.
 run-tests/%:
-	OMP_NUM_THREADS=1 $(BIN)/pytest -m "$(WHICH)" $* || [ $$? -eq 5 ]
+	$(PYTEST) -m "$(WHICH)" $* || case $$? in 5) ;; 139) $(PYTEST) -m "$(WHICH)" $* ;; *) exit 1 ;; esac
 
 docs: $(VENV)/.installed-dev
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --site-dir results/site

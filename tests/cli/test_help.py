@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -47,13 +48,16 @@ def test_the_list_of_commands_says_what_each_does(capsys: pytest.CaptureFixture[
     assert all(f"{name} {does}" in told for name, (_, does) in COMMANDS.items())
 
 
-@pytest.fixture(scope="module")
-def script(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("completion") / "anomalib-federated"
+def script_for(shell: str, path: Path) -> Path:
     with path.open("w") as file, pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "stdout", file)
-        assert main(["completion", "bash"]) == 0
+        assert main(["completion", shell]) == 0
     return path
+
+
+@pytest.fixture(scope="module")
+def script(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return script_for("bash", tmp_path_factory.mktemp("completion") / "anomalib-federated")
 
 
 @pytest.mark.parametrize(
@@ -82,6 +86,22 @@ def test_bash_completes(script: Path, tmp_path: Path, typed: str, expected: set[
     found = set(done.stdout.split())
     assert expected <= found
     assert all(name.startswith(words[-1]) for name in found)
+
+
+@pytest.mark.skipif(shutil.which("zsh") is None, reason="needs zsh")
+def test_zsh_completes(tmp_path: Path) -> None:
+    script_for("zsh", tmp_path / "_anomalib-federated")
+    asked = f"""
+        zmodload zsh/zpty
+        zpty -b shell zsh -f -i
+        zpty -w shell 'fpath=({tmp_path} $fpath); autoload -Uz compinit; compinit -u -d {tmp_path}/dump; echo read\\y'
+        zpty -r -m shell line '*ready*'
+        zpty -w -n shell $'anomalib-federated federate --strategy ex\\t'
+        zpty -r -m shell line '*exact_k_center*'
+        print -r -- $line
+    """
+    done = subprocess.run(["zsh", "-c", asked], capture_output=True, text=True, check=True, timeout=60)
+    assert "--strategy exact_k_center" in done.stdout
 
 
 def test_all_commands_are_in_the_tree() -> None:

@@ -29,10 +29,10 @@ class Occlusion(Explainer):
     """Covers the picture box by box and tells by how much the score falls.
 
     Zeiler and Fergus 2014, *Visualizing and Understanding Convolutional Networks*, https://arxiv.org/abs/1311.2901. A
-    box is filled from what surrounds it, so that the cover is no anomaly itself. The value of a box is the score minus
-    the score with the box covered; a pixel has the mean of the boxes over it. A negative value means that the cover is
-    more unusual than what lay there. If two places have the same defect, the score of the worst falls only to that of
-    the other: values are no shares of the score.
+    box is filled from what surrounds it, and what is unusual about the cover does not count: see
+    :meth:`~anomalib_federated.interfaces.explainer.Case.remaining_scores`. The value of a box is the score minus what
+    remains of it with the box covered; a pixel has the mean of the boxes over it. If two places have the same defect,
+    the score of the worst falls only to that of the other: values are no shares of the score.
 
     Args:
         box: Side of a box, in pixels of the picture as the network gets it, at least 1.
@@ -57,8 +57,8 @@ class Occlusion(Explainer):
         """The fall of the score at each place; nothing is drawn by chance."""
         del seed
         boxes = self._boxes(case.image.shape[1], case.image.shape[2])
-        scores = torch.cat([case.remaining_scores(covered) for covered in _covered(case.image, boxes)])
-        falls = case.score - scores.double()
+        remaining = torch.cat([case.remaining_scores(covered) for covered in _covered(case.image, boxes)])
+        falls = case.score - remaining.double()
         order = falls.sort(descending=True, stable=True).indices[:5].tolist()
         return Explanation(
             relevance=_mean_over_boxes(case.image.shape[1:], boxes, falls),
@@ -70,7 +70,6 @@ class Occlusion(Explainer):
                 "largest_falls": [
                     {"box": list(_in_file(case, boxes[each])), "fall": float(falls[each])} for each in order
                 ],
-                "largest_rise": float(-falls.min()),
             },
         )
 

@@ -67,7 +67,6 @@ def test_occlusion_is_what_rescoring_each_covered_picture_gives():
         assert float(found.relevance[y, x]) == pytest.approx(np.mean(over), abs=1e-5)
     assert found.facts["boxes"] == 16
     assert found.facts["largest_falls"][0]["fall"] == pytest.approx(max(falls.values()), abs=1e-5)
-    assert found.facts["largest_rise"] == pytest.approx(-min(falls.values()), abs=1e-5)
 
 
 def test_a_box_larger_than_the_picture_covers_it_whole():
