@@ -2,7 +2,8 @@
 
 The place of such a defect is known, and so is the picture without it. A good reference scores like a good picture; put
 in the place of the defect, it takes the defect's share of the score away; put elsewhere into the good picture, it adds
-none. Each is told as a share of what the defect adds to the score. Medians over pictures; prints one JSON line.
+none. Each is told as a share of what the defect adds to the score, and the first of them once more as deletion counts:
+no patch farther from the bank than in the picture itself. Medians over pictures; prints one JSON line.
 
 Example:
     python benchmarks/deletion_references.py --root DIR --category screw --bank BANK --pictures 12
@@ -27,6 +28,7 @@ from torch import Tensor
 from anomalib_federated.bank import MemoryBank
 from anomalib_federated.data import AutoVI
 from anomalib_federated.data.synthetic_defects import KINDS, with_defect
+from anomalib_federated.explanations.case import ModelCase
 from anomalib_federated.explanations.faithfulness.defect_mask import mask_seen
 from anomalib_federated.explanations.faithfulness.reference_picture import NormalReferences
 from anomalib_federated.explanations.network_input import network_input
@@ -91,11 +93,12 @@ def main() -> None:
         ).pred_score.tolist()
         return found
 
-    found: dict[str, list[tuple[float, float, float]]] = {}
+    found: dict[str, list[tuple[float, ...]]] = {}
     for number, at in enumerate(rng.permutation(len(held_out))[: options.pictures]):
         picture = read_image(Path(held_out[at]))
         made = with_defect(picture, list(KINDS)[number % len(KINDS)], rng=rng)
         good, bad = (network_input(model, each)[0] for each in (picture, made.picture))
+        case = ModelCase(model, made.picture, name=f"{number}.png", category=options.category)
         mask = mask_seen([made.mask], (good.shape[1], good.shape[2]))
         mask = torch.from_numpy(binary_dilation(mask.numpy(), iterations=MARGIN))
         elsewhere = torch.roll(mask, (good.shape[1] // 2, good.shape[2] // 2), (0, 1))
@@ -105,14 +108,19 @@ def main() -> None:
         fills = {name: (of(bad), of(good)) for name, of in references.items()}
         fills["inpainting"] = inpainted(bad, mask), inpainted(good, elsewhere)
         for name, (over_defect, over_good) in fills.items():
-            reference, deleted, added = score(
-                over_defect, torch.where(mask, over_defect, bad), torch.where(elsewhere, over_good, good)
-            )
-            shares = ((each - normal) / (defective - normal) for each in (deleted, added))
+            covered = torch.where(mask, over_defect, bad)
+            reference, deleted, added = score(over_defect, covered, torch.where(elsewhere, over_good, good))
+            counted = float(case.remaining_scores(covered[None]))
+            shares = ((each - normal) / (defective - normal) for each in (deleted, counted, added))
             found.setdefault(name, []).append((reference / normal, *shares))
-    names = ("score by that of the good picture", "left in the place of the defect", "added elsewhere")
+    names = (
+        "score by that of the good picture",
+        "left in the place of the defect",
+        "of which counts",
+        "added elsewhere",
+    )
     report = {
-        "measures": "medians over pictures; the last two as shares of what the defect adds to the score",
+        "measures": "medians over pictures; the last three as shares of what the defect adds to the score",
         **{name: getattr(options, name) for name in ("category", "pictures", "seed")},
         "rows": len(model.bank),
         "result": {

@@ -89,8 +89,8 @@ class ModelCase(Case):
         self.features = patch_rows(embedding).cpu()
 
     @torch.no_grad()
-    def remaining_scores(self, images: Tensor) -> Tensor:
-        """What is left of the score when pixels are changed; a part's frame stays where it is in this picture."""
+    def remaining_distances(self, images: Tensor) -> Tensor:
+        """What is left of the patches' distances when pixels are changed; a part's frame stays where it is."""
         left = []
         for some in torch.split(images, AT_A_TIME):
             placement = self._placement and Placement(
@@ -99,7 +99,7 @@ class ModelCase(Case):
             embedding = self._model.model(some.to(self._model.device), placement)
             distances, _, _ = self._model.scorer.nearest(embedding, self._rows)
             left.append(distances.reshape(len(some), *self._grid).cpu().minimum(self.distances))
-        return self.scores_of_distances(torch.cat(left))
+        return torch.cat(left)
 
     @torch.no_grad()
     def scores_of_distances(self, grids: Tensor) -> Tensor:

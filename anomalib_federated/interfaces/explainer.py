@@ -85,20 +85,27 @@ class Case(ABC):
     layers: tuple[str, ...]
 
     @abstractmethod
-    def remaining_scores(self, images: Tensor) -> Tensor:
-        """What is left of the score when pixels are changed.
+    def remaining_distances(self, images: Tensor) -> Tensor:
+        """What is left of the patches' distances when pixels are changed.
 
-        A patch counts with its distance in the changed picture, and with no more than it has in this one: what a change
-        adds, such as the edge where it begins, is no anomaly of this picture. So no change raises the score. Where
-        features are made in the part's frame, the frame stays where it is in this picture: a change is to tell about
-        its pixels, not about where the part would be looked for without them.
+        A patch has its distance in the changed picture, and no more than in this one: what a change adds, such as the
+        edge where it begins, is no anomaly of this picture. Where features are made in the part's frame, the frame
+        stays where it is in this picture: a change is to tell about its pixels, not about where the part would be
+        looked for without them.
 
         Args:
             images: Changed pictures, shape ``(batch, 3, h, w)``, resized and normalised like ``image``.
 
         Returns:
-            Shape ``(batch,)``.
+            Shape ``(batch, rows, columns)``, float32.
         """
+
+    def remaining_scores(self, images: Tensor) -> Tensor:
+        """What is left of the score, shape ``(batch,)``: see :meth:`remaining_distances`.
+
+        No change raises it, unless its rule weighs by features (``reweighted``).
+        """
+        return self.scores_of_distances(self.remaining_distances(images))
 
     @abstractmethod
     def scores_of_distances(self, grids: Tensor) -> Tensor:

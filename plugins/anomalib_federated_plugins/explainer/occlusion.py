@@ -29,10 +29,11 @@ class Occlusion(Explainer):
     """Covers the picture box by box and tells by how much the score falls.
 
     Zeiler and Fergus 2014, *Visualizing and Understanding Convolutional Networks*, https://arxiv.org/abs/1311.2901. A
-    box is filled from what surrounds it, and what is unusual about the cover does not count: see
-    :meth:`~anomalib_federated.interfaces.explainer.Case.remaining_scores`. The value of a box is the score minus what
-    remains of it with the box covered; a pixel has the mean of the boxes over it. If two places have the same defect,
-    the score of the worst falls only to that of the other: values are no shares of the score.
+    box is filled from what surrounds it. No cover is wholly normal, so what is unusual about it does not count: patches
+    whose middle is covered count as normal, and others with no more than their distance in the picture as it is. The
+    value of a box is the score minus what remains of it with the box covered; a pixel has the mean of the boxes over
+    it. If two places have the same defect, the score of the worst falls only to that of the other: values are no shares
+    of the score.
 
     Args:
         box: Side of a box, in pixels of the picture as the network gets it, at least 1.
@@ -57,7 +58,8 @@ class Occlusion(Explainer):
         """The fall of the score at each place; nothing is drawn by chance."""
         del seed
         boxes = self._boxes(case.image.shape[1], case.image.shape[2])
-        remaining = torch.cat([case.remaining_scores(covered) for covered in _covered(case.image, boxes)])
+        grids = torch.cat([case.remaining_distances(covered) for covered in _covered(case.image, boxes)])
+        remaining = case.scores_of_distances(grids.masked_fill(_middles_in(case, boxes), 0))
         falls = case.score - remaining.double()
         order = falls.sort(descending=True, stable=True).indices[:5].tolist()
         return Explanation(
@@ -98,6 +100,16 @@ def _filled(image: Tensor, box: Box) -> Tensor:
         cv2.inpaint(each, mask, RADIUS, cv2.INPAINT_TELEA) for each in image.numpy() * GREY_LEVELS
     ]
     return torch.from_numpy(np.stack(channels)) / GREY_LEVELS
+
+
+def _middles_in(case: Case, boxes: list[Box]) -> Tensor:
+    """Which patches have their middle in which box, shape ``(boxes, rows, columns)``."""
+    places = torch.tensor([case.box(patch) for patch in range(case.distances.numel())], dtype=torch.float64)
+    across, down = (seen / file for seen, file in zip(case.image.shape[:0:-1], case.picture.shape[1::-1], strict=True))
+    x, y = (places[:, 0] + places[:, 2]) / 2 * across, (places[:, 1] + places[:, 3]) / 2 * down
+    left, top, right, bottom = torch.tensor(boxes, dtype=torch.float64).T[..., None]
+    inside: Tensor = (left <= x) & (x < right) & (top <= y) & (y < bottom)
+    return inside.reshape(len(boxes), *case.distances.shape)
 
 
 def _mean_over_boxes(size: torch.Size, boxes: list[Box], falls: Tensor) -> Tensor:

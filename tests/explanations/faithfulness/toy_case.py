@@ -27,6 +27,9 @@ class SumCase(Case):
     def remaining_scores(self, images: Tensor) -> Tensor:
         return (images.mean(1) * self.weights).double().flatten(1).sum(1)
 
+    def remaining_distances(self, images: Tensor) -> Tensor:
+        raise NotImplementedError
+
     def scores_of_distances(self, grids: Tensor) -> Tensor:
         raise NotImplementedError
 

@@ -51,6 +51,7 @@ def test_gradcam_refuses_a_layer_that_the_detector_does_not_use():
 
 def test_occlusion_is_what_rescoring_each_covered_picture_gives():
     case = example_cases()[0]
+    middles = np.array([4, 12, 20, 28])  # of the 4 x 4 patches of 32 pixels
     found = Occlusion(box=12, stride=8).explain(case, seed=0)
     falls = {}
     for top in (0, 8, 16, 20):
@@ -61,12 +62,25 @@ def test_occlusion_is_what_rescoring_each_covered_picture_gives():
             covered = torch.from_numpy(np.stack(channels)) / GREY_LEVELS
             outside = torch.from_numpy(mask == 0)
             assert torch.allclose(covered[:, outside], case.image[:, outside], atol=1e-6)
-            falls[top, left] = case.score - float(case.remaining_scores(covered[None]))
+            left_over = case.remaining_distances(covered[None])
+            rows, columns = ((begin <= middles) & (middles < begin + 12) for begin in (top, left))
+            left_over[0, torch.from_numpy(rows[:, None] & columns)] = 0
+            falls[top, left] = case.score - float(case.scores_of_distances(left_over))
     for y, x in ((0, 0), (9, 9), (20, 31), (31, 31), (15, 16)):
         over = [fall for (top, left), fall in falls.items() if top <= y < top + 12 and left <= x < left + 12]
         assert float(found.relevance[y, x]) == pytest.approx(np.mean(over), abs=1e-5)
     assert found.facts["boxes"] == 16
     assert found.facts["largest_falls"][0]["fall"] == pytest.approx(max(falls.values()), abs=1e-5)
+
+
+@pytest.mark.parametrize("number", range(len(example_cases())))
+def test_no_cover_is_an_anomaly(number):
+    case = example_cases()[number]
+    found = Occlusion(box=12, stride=12).explain(case, seed=0)
+    if "reweighted" not in case.score_rule:
+        assert found.relevance.min() >= -1e-5
+    whole = Occlusion(box=64, stride=64).explain(case, seed=0)
+    assert whole.relevance.mean() == pytest.approx(case.score, rel=1e-5)  # nothing is left of it
 
 
 def test_a_box_larger_than_the_picture_covers_it_whole():
