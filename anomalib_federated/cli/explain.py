@@ -167,8 +167,8 @@ def build_parser(command: str) -> ArgumentParser:
         type=list[PLUGIN],
         default=QUICK,
         metavar="[EXPLAINER,...]",
-        help="names, or class_path and init_args; 'shap' (seconds a picture) and 'occlusion' (half a minute) only if "
-        "they are named, since they take longest",
+        help="names, or class_path and init_args; 'shap' (seconds a picture) and 'occlusion' (hundreds of scores a "
+        "picture) only if they are named, since they take longest",
     )
     parser.add_argument(
         "--images_per_category",
