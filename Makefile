@@ -26,7 +26,8 @@ types:
 # two, for a reason that was not found. Such a folder is run once more; where the fault was is told above the repetition.
 # Where no test is chosen, pytest exits with 5.
 run-tests/%:
-	$(PYTEST) -m "$(WHICH)" $* || case $$? in 5) ;; 139) $(PYTEST) -m "$(WHICH)" $* ;; *) exit 1 ;; esac
+	@echo Tests: $*
+	@$(PYTEST) -m "$(WHICH)" $* || case $$? in 5) ;; 139) $(PYTEST) -m "$(WHICH)" $* ;; *) exit 1 ;; esac
 
 docs: $(VENV)/.installed-dev
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --site-dir results/site
