@@ -9,6 +9,7 @@ import contextlib
 import io
 import os
 import warnings
+from collections.abc import Mapping
 from importlib import import_module
 
 from mkdocs.config.defaults import MkDocsConfig
@@ -71,12 +72,20 @@ def commands_page() -> str:
                 f"An anomalib command: `anomalib-federated {command} --help` lists its options, which are those of "
                 "anomalib's own, and `--memory`."
             )
-        elif actions := getattr(import_module(f"anomalib_federated.cli.{module}"), "ACTIONS", None):
+        elif actions := actions_of(module):
             for action in actions:
                 parts += [f"### `{command} {action}`", _fenced(help_text(command, action))]
         else:
             parts.append(_fenced(help_text(command)))
     return "\n\n".join(parts) + "\n"
+
+
+def actions_of(module: str) -> Mapping[str, str]:
+    """What a command does if it does several things."""
+    with warnings.catch_warnings():
+        # Commands import packages that warn of each other; mkdocs would report that.
+        warnings.simplefilter("ignore")
+        return getattr(import_module(f"anomalib_federated.cli.{module}"), "ACTIONS", {})
 
 
 def help_text(*command: str) -> str:
@@ -85,8 +94,7 @@ def help_text(*command: str) -> str:
     os.environ["COLUMNS"] = "100"
     try:
         with contextlib.redirect_stdout(written), contextlib.suppress(SystemExit), warnings.catch_warnings():
-            # Commands import packages that warn of each other; mkdocs would report that.
-            warnings.simplefilter("ignore")
+            warnings.simplefilter("ignore")  # as above
             main([*command, "--help"])
     finally:
         if width is None:
