@@ -7,6 +7,20 @@ from collections.abc import Mapping, Sequence
 from importlib import import_module
 
 
+def actions_of(module: str) -> Mapping[str, str]:
+    """What each action of a command does, by name; nothing if the command has none.
+
+    Args:
+        module: Of the command, beside this one.
+
+    Example:
+        >>> "merge" in actions_of("bank"), actions_of("doctor")
+        (True, {})
+    """
+    actions: Mapping[str, str] = getattr(import_module(f"anomalib_federated.cli.{module}"), "ACTIONS", {})
+    return actions
+
+
 def run_action(command: str, arguments: Sequence[str], *, actions: Mapping[str, str], description: str) -> int:
     """Run one of a command's actions, whose module is imported only then: looking needs no training stack.
 

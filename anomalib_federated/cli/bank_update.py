@@ -25,13 +25,15 @@ from anomalib_federated.interfaces.coreset import Coreset
 from anomalib_federated.models.patch_features import PatchFeatureExtractor
 
 CORESET = "k_center"
+PLUGINS = {"--coreset"}
+"""Options that name a plugin."""
 
 
 def run(command: str, arguments: Sequence[str]) -> int:
     """Extract the new images' patches, select from them and the old rows, save and describe the result."""
     configure_logs()
     parser = build_parser(command)
-    options = parser.parse_args(keep_names(arguments, {"--coreset"}))
+    options = parser.parse_args(keep_names(arguments, PLUGINS))
     seed_everything(options.seed, verbose=False)
     bank = MemoryBank.load(options.bank)
     _check_one_site(bank)
@@ -123,9 +125,7 @@ def build_parser(command: str) -> ArgumentParser:
         "bank's rows stand for them. Give new images alone, since an image given twice counts twice.",
     )
     parser.add_argument("bank", type=str, metavar="BANK", help="bank of one site")
-    parser.add_argument(
-        "-c", "--config", action=config_file({"--coreset"}), metavar="FILE", help="configuration in YAML"
-    )
+    parser.add_argument("-c", "--config", action=config_file(PLUGINS), metavar="FILE", help="configuration in YAML")
     add_data(parser)
     parser.add_argument("--coreset", type=PLUGIN, default=CORESET, help="which rows and patches are kept")
     parser.add_argument(

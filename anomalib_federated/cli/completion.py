@@ -13,6 +13,7 @@ from importlib import import_module
 import shtab
 
 from anomalib_federated import registry
+from anomalib_federated.cli.actions import actions_of
 from anomalib_federated.cli.main import COMMANDS
 
 PROGRAM = "anomalib-federated"
@@ -55,12 +56,11 @@ def _add_commands(tree: argparse.ArgumentParser, commands: Mapping[str, tuple[st
     parsers = added.choices
     for name, (file, does) in commands.items():
         added.add_parser(name, help=does)
-        module = import_module(f"anomalib_federated.cli.{file}")
-        if actions := getattr(module, "ACTIONS", None):
+        if actions := actions_of(file):
             own = {action: (f"{file}_{action.replace('-', '_')}", said) for action, said in actions.items()}
             _add_commands(parsers[name], own, before=f"{name} ")
         else:
-            parsers[name] = module.build_parser(f"{before}{name}")
+            parsers[name] = import_module(f"anomalib_federated.cli.{file}").build_parser(f"{before}{name}")
             _say_what_values_are(parsers[name])
 
 

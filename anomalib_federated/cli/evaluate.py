@@ -34,13 +34,15 @@ from anomalib_federated.models import FederatedPatchcore
 
 SOURCES = ("bank", "ckpt_path", "maps")
 """Options of which exactly one is given."""
+PLUGINS = {"--partitioner"}
+"""Options that name a plugin."""
 
 
 def run(command: str, arguments: Sequence[str]) -> int:
     """Measure, write and print."""
     configure_logs()
     parser = build_parser(command)
-    options = parser.parse_args(keep_names(arguments, {"--partitioner"}))
+    options = parser.parse_args(keep_names(arguments, PLUGINS))
     if options.partitioner is not None:
         options.partitioner = plugin_option(options.partitioner, default="by_pattern")
     _check(parser, options)
@@ -129,9 +131,7 @@ def build_parser(command: str) -> ArgumentParser:
         description="Measure a detector on test images, or the anomaly maps that any method made of them: AUC-sPRO, "
         "image and pixel AUROC and AP, TPR at a TNR set by normal validation images, all with bootstrap intervals.",
     )
-    parser.add_argument(
-        "-c", "--config", action=config_file({"--partitioner"}), metavar="FILE", help="configuration in YAML"
-    )
+    parser.add_argument("-c", "--config", action=config_file(PLUGINS), metavar="FILE", help="configuration in YAML")
     add_data(parser)
     add_detector_source(parser)
     parser.add_argument(

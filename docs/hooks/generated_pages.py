@@ -10,12 +10,12 @@ import io
 import os
 import warnings
 from collections.abc import Mapping
-from importlib import import_module
 
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 
 from anomalib_federated import registry
+from anomalib_federated.cli.actions import actions_of
 from anomalib_federated.cli.main import COMMANDS, main
 
 TITLES = {
@@ -72,7 +72,7 @@ def commands_page() -> str:
                 f"An anomalib command: `anomalib-federated {command} --help` lists its options, which are those of "
                 "anomalib's own, and `--memory`."
             )
-        elif actions := actions_of(module):
+        elif actions := _quietly_actions_of(module):
             for action in actions:
                 parts += [f"### `{command} {action}`", _fenced(help_text(command, action))]
         else:
@@ -80,12 +80,11 @@ def commands_page() -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def actions_of(module: str) -> Mapping[str, str]:
-    """What a command does if it does several things."""
+def _quietly_actions_of(module: str) -> Mapping[str, str]:
     with warnings.catch_warnings():
         # Commands import packages that warn of each other; mkdocs would report that.
         warnings.simplefilter("ignore")
-        return getattr(import_module(f"anomalib_federated.cli.{module}"), "ACTIONS", {})
+        return actions_of(module)
 
 
 def help_text(*command: str) -> str:

@@ -7,11 +7,11 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from importlib import import_module
 from pathlib import Path
 
 import pytest
 
+from anomalib_federated.cli.actions import actions_of
 from anomalib_federated.cli.completion import command_tree
 from anomalib_federated.cli.main import COMMANDS, main
 
@@ -20,8 +20,7 @@ def every_command() -> Iterator[tuple[str, str]]:
     """What is called, and what the list of commands says of it."""
     for name, (module, does) in COMMANDS.items():
         yield name, does
-        actions = getattr(import_module(f"anomalib_federated.cli.{module}"), "ACTIONS", {})
-        yield from ((f"{name} {action}", said) for action, said in actions.items())
+        yield from ((f"{name} {action}", said) for action, said in actions_of(module).items())
 
 
 @pytest.mark.parametrize("command", [name for name, _ in every_command()])
